@@ -1,0 +1,1 @@
+"""Two-tower candidate retrieval with Deep Hash Embeddings, live index and gRPC serving."""

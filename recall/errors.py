@@ -1,0 +1,68 @@
+"""Errors that the recall system raises; each message names the value seen, the place and the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class RecallError(Exception):
+    """Base of every error of this package."""
+
+
+class ConfigError(RecallError):
+    """A configuration file or value cannot be used."""
+
+
+class DataError(RecallError):
+    """A data folder breaks the contract of its tables."""
+
+
+class ArtifactError(RecallError):
+    """A model artifact is missing, damaged or of another format."""
+
+
+class CatalogError(RecallError):
+    """A catalogue file is missing, damaged or of another format."""
+
+
+class NotReadyError(RecallError):
+    """There is nothing to serve with yet, or the request does not match what is served."""
+
+
+class NotFoundError(RecallError):
+    """A named item is not stored."""
+
+
+class TooLargeError(RecallError):
+    """A request exceeds a limit of the server."""
+
+
+class UnavailableError(RecallError):
+    """The server is starting or stopping; try again."""
+
+
+class DeadlineError(RecallError):
+    """What was asked for cannot be reached in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldViolation:
+    """One thing wrong with one field of a request.
+
+    Attributes:
+        field: Path of the field, for example `items[3].features.title`.
+        description: The value seen, the value wanted and the cure.
+    """
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(RecallError):
+    """A request has one or more invalid fields; all of them are listed."""
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        """Keeps the violations and joins them into the message."""
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))

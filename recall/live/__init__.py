@@ -1,0 +1,1 @@
+"""Catalogue, retriever, ingest, rebuild and the switch between snapshots."""

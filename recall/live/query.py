@@ -1,0 +1,87 @@
+"""Questions to the retriever and its answers, as frozen values without any wire or table in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall.schema import FeatureMap
+
+
+class AnsweredFrom(Enum):
+    """What the user vector of a recall was made from."""
+
+    VECTOR = "vector"
+    HISTORY = "history"
+    FEATURES = "features"
+    POPULARITY = "popularity"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallQuery:
+    """One request for the best items of a user. Given parts override what is stored of the user.
+
+    Attributes:
+        user_id: A user, stored or not; None for an anonymous one.
+        features: Raw user features; None means those stored.
+        history: Item ids, oldest first; None means the one stored.
+        vector: [dim] float32 user vector that replaces all of the above.
+        limit: Items wanted.
+        candidates: The only items that may be returned; None means all.
+        exclude: Items never returned.
+        exclude_history: Whether items of the history are left out.
+        exact: Whether to search exhaustively.
+    """
+
+    user_id: str | None = None
+    features: FeatureMap | None = None
+    history: tuple[str, ...] | None = None
+    vector: NDArray[np.float32] | None = None
+    limit: int = 100
+    candidates: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    exclude_history: bool = True
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarQuery:
+    """One request for the neighbours of an item.
+
+    Attributes:
+        item_id: A stored item, or the id of the unstored item that `features` describe.
+        features: Raw features of an item that need not be stored; None means the stored item `item_id`.
+        limit: Items wanted.
+        exclude: Items never returned.
+        exact: Whether to search exhaustively.
+    """
+
+    item_id: str | None = None
+    features: FeatureMap | None = None
+    limit: int = 100
+    exclude: tuple[str, ...] = ()
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Items found, best first: score descending, then item id ascending in UTF-8 byte order.
+
+    Attributes:
+        item_ids: The items.
+        scores: [len(item_ids)] float32, descending.
+        model_id: Model that answered.
+        sequence: Last write that the answer reflects.
+        short_reason: Why there are fewer than `limit`; empty otherwise.
+        answered_from: What the user vector was made from.
+    """
+
+    item_ids: list[str]
+    scores: NDArray[np.float32]
+    model_id: str
+    sequence: int
+    short_reason: str = ""
+    answered_from: AnsweredFrom = AnsweredFrom.VECTOR

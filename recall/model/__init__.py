@@ -1,0 +1,1 @@
+"""Hashing, features, encoders, towers, model artifact and embedding."""

@@ -1,0 +1,1 @@
+"""The gRPC side: servicer, status mapping and server."""

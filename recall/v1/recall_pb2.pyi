@@ -1,0 +1,282 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AnsweredFrom(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ANSWERED_FROM_UNSPECIFIED: _ClassVar[AnsweredFrom]
+    ANSWERED_FROM_VECTOR: _ClassVar[AnsweredFrom]
+    ANSWERED_FROM_HISTORY: _ClassVar[AnsweredFrom]
+    ANSWERED_FROM_FEATURES: _ClassVar[AnsweredFrom]
+    ANSWERED_FROM_POPULARITY: _ClassVar[AnsweredFrom]
+
+class SimilarBy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SIMILAR_BY_UNSPECIFIED: _ClassVar[SimilarBy]
+    SIMILAR_BY_VECTOR: _ClassVar[SimilarBy]
+    SIMILAR_BY_TWINS: _ClassVar[SimilarBy]
+ANSWERED_FROM_UNSPECIFIED: AnsweredFrom
+ANSWERED_FROM_VECTOR: AnsweredFrom
+ANSWERED_FROM_HISTORY: AnsweredFrom
+ANSWERED_FROM_FEATURES: AnsweredFrom
+ANSWERED_FROM_POPULARITY: AnsweredFrom
+SIMILAR_BY_UNSPECIFIED: SimilarBy
+SIMILAR_BY_VECTOR: SimilarBy
+SIMILAR_BY_TWINS: SimilarBy
+
+class FeatureValue(_message.Message):
+    __slots__ = ("string_value", "number_value", "string_list", "float_list")
+    STRING_VALUE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_VALUE_FIELD_NUMBER: _ClassVar[int]
+    STRING_LIST_FIELD_NUMBER: _ClassVar[int]
+    FLOAT_LIST_FIELD_NUMBER: _ClassVar[int]
+    string_value: str
+    number_value: float
+    string_list: StringList
+    float_list: FloatList
+    def __init__(self, string_value: _Optional[str] = ..., number_value: _Optional[float] = ..., string_list: _Optional[_Union[StringList, _Mapping]] = ..., float_list: _Optional[_Union[FloatList, _Mapping]] = ...) -> None: ...
+
+class StringList(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FloatList(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Item(_message.Message):
+    __slots__ = ("item_id", "features", "attributes")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: FeatureValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FeatureValue, _Mapping]] = ...) -> None: ...
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: FeatureValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FeatureValue, _Mapping]] = ...) -> None: ...
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    features: _containers.MessageMap[str, FeatureValue]
+    attributes: _containers.MessageMap[str, FeatureValue]
+    def __init__(self, item_id: _Optional[str] = ..., features: _Optional[_Mapping[str, FeatureValue]] = ..., attributes: _Optional[_Mapping[str, FeatureValue]] = ...) -> None: ...
+
+class RecallRequest(_message.Message):
+    __slots__ = ("user_id", "features", "history", "vector", "limit", "candidate_item_ids", "exclude_item_ids", "exclude_history", "exact", "min_sequence")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: FeatureValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FeatureValue, _Mapping]] = ...) -> None: ...
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    features: _containers.MessageMap[str, FeatureValue]
+    history: ItemIds
+    vector: FloatList
+    limit: int
+    candidate_item_ids: ItemIds
+    exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    exclude_history: bool
+    exact: bool
+    min_sequence: int
+    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, FeatureValue]] = ..., history: _Optional[_Union[ItemIds, _Mapping]] = ..., vector: _Optional[_Union[FloatList, _Mapping]] = ..., limit: _Optional[int] = ..., candidate_item_ids: _Optional[_Union[ItemIds, _Mapping]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., exclude_history: _Optional[bool] = ..., exact: _Optional[bool] = ..., min_sequence: _Optional[int] = ...) -> None: ...
+
+class ItemIds(_message.Message):
+    __slots__ = ("item_ids",)
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RecallResponse(_message.Message):
+    __slots__ = ("item_ids", "scores", "model_id", "sequence", "short_reason", "answered_from")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SHORT_REASON_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FROM_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    model_id: str
+    sequence: int
+    short_reason: str
+    answered_from: AnsweredFrom
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., short_reason: _Optional[str] = ..., answered_from: _Optional[_Union[AnsweredFrom, str]] = ...) -> None: ...
+
+class SimilarItemsRequest(_message.Message):
+    __slots__ = ("item_id", "item", "limit", "by", "exact", "min_sequence", "exclude_item_ids")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    item: Item
+    limit: int
+    by: SimilarBy
+    exact: bool
+    min_sequence: int
+    exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item_id: _Optional[str] = ..., item: _Optional[_Union[Item, _Mapping]] = ..., limit: _Optional[int] = ..., by: _Optional[_Union[SimilarBy, str]] = ..., exact: _Optional[bool] = ..., min_sequence: _Optional[int] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SimilarItemsResponse(_message.Message):
+    __slots__ = ("item_ids", "scores", "model_id", "sequence", "short_reason")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SHORT_REASON_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    model_id: str
+    sequence: int
+    short_reason: str
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., short_reason: _Optional[str] = ...) -> None: ...
+
+class UpsertItemsRequest(_message.Message):
+    __slots__ = ("items", "validate_only")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Item]
+    validate_only: bool
+    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class Warning(_message.Message):
+    __slots__ = ("item_id", "code", "message")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    code: str
+    message: str
+    def __init__(self, item_id: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class UpsertItemsResponse(_message.Message):
+    __slots__ = ("sequence", "model_id", "warnings")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    model_id: str
+    warnings: _containers.RepeatedCompositeFieldContainer[Warning]
+    def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
+
+class DeleteItemsRequest(_message.Message):
+    __slots__ = ("item_ids",)
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeleteItemsResponse(_message.Message):
+    __slots__ = ("sequence", "model_id", "num_deleted")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NUM_DELETED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    model_id: str
+    num_deleted: int
+    def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., num_deleted: _Optional[int] = ...) -> None: ...
+
+class GetItemRequest(_message.Message):
+    __slots__ = ("item_id", "min_sequence")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    min_sequence: int
+    def __init__(self, item_id: _Optional[str] = ..., min_sequence: _Optional[int] = ...) -> None: ...
+
+class GetItemResponse(_message.Message):
+    __slots__ = ("item", "item_sequence", "model_id", "sequence", "retrievable")
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RETRIEVABLE_FIELD_NUMBER: _ClassVar[int]
+    item: Item
+    item_sequence: int
+    model_id: str
+    sequence: int
+    retrievable: bool
+    def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., item_sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., retrievable: _Optional[bool] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Feature(_message.Message):
+    __slots__ = ("name", "kind")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error")
+    class IndexParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_UUID_FIELD_NUMBER: _ClassVar[int]
+    NUM_BASE_FIELD_NUMBER: _ClassVar[int]
+    NUM_FRESH_FIELD_NUMBER: _ClassVar[int]
+    NUM_DELETED_FIELD_NUMBER: _ClassVar[int]
+    NUM_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    NUM_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    INDEX_KIND_FIELD_NUMBER: _ClassVar[int]
+    INDEX_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    DIM_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    USER_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    LAST_SWITCH_ERROR_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    sequence: int
+    snapshot: str
+    catalog_uuid: str
+    num_base: int
+    num_fresh: int
+    num_deleted: int
+    num_items: int
+    num_skipped: int
+    index_kind: str
+    index_parameters: _containers.ScalarMap[str, str]
+    dim: int
+    item_features: _containers.RepeatedCompositeFieldContainer[Feature]
+    user_features: _containers.RepeatedCompositeFieldContainer[Feature]
+    last_switch_error: str
+    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ...) -> None: ...

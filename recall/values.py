@@ -1,0 +1,72 @@
+"""Checking of raw feature values at the edge: a table cell or a request field becomes a `FeatureValue` here."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from recall.schema import FeatureSpec, FeatureValue
+
+
+def checked_value(spec: FeatureSpec, value: object) -> FeatureValue | None:
+    """Returns `value` in the form that `spec.kind` wants, or None where it is missing.
+
+    Empty text, an empty set and an empty vector count as missing.
+
+    Raises:
+        ValueError: The value has another type, length or is not finite; the message names value, kind and cure.
+    """
+    if value is None:
+        return None
+    if spec.kind == "number":
+        return _number(value)
+    if spec.kind == "vector":
+        return _vector(spec, value)
+    if spec.kind == "set":
+        return _set(value)
+    return _string(spec.kind, value)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{_shown(value)} is not a number; send a finite number")
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not finite; send a finite number or leave the feature out")
+    return float(value)
+
+
+def _vector(spec: FeatureSpec, value: object) -> FeatureValue | None:
+    if isinstance(value, str) or not isinstance(value, (list, tuple, np.ndarray)):
+        raise ValueError(f"{_shown(value)} is not a list of numbers; send {spec.dim} finite numbers")
+    if len(value) == 0:
+        return None
+    try:
+        vector = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{_shown(value)} is not a list of numbers; send {spec.dim} finite numbers") from error
+    if vector.shape != (spec.dim,):
+        raise ValueError(f"it has shape {list(vector.shape)}; send {spec.dim} numbers")
+    if not np.isfinite(vector).all():
+        raise ValueError(f"element {int(np.argmin(np.isfinite(vector)))} is not finite; send finite numbers")
+    return vector
+
+
+def _set(value: object) -> FeatureValue | None:
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        raise ValueError(f"{_shown(value)} is not a list of strings; send a list of strings")
+    for position, element in enumerate(value):
+        if not isinstance(element, str):
+            raise ValueError(f"element {position} is {_shown(element)}; every element must be a string")
+    return tuple(value) or None
+
+
+def _string(kind: str, value: object) -> FeatureValue | None:
+    if not isinstance(value, str):
+        raise ValueError(f"{_shown(value)} is not a string; a {kind} feature takes a string")
+    return value or None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,1 @@
+"""Offline side: split, training, evaluation and baselines."""
