@@ -26,6 +26,14 @@ class CatalogError(RecallError):
     """A catalogue file is missing, damaged or of another format."""
 
 
+class CatalogBusyError(CatalogError):
+    """Another process holds the write lock of a catalogue for too long."""
+
+
+class CatalogFullError(CatalogError):
+    """There is no room left for a write to a catalogue."""
+
+
 class NotReadyError(RecallError):
     """There is nothing to serve with yet, or the request does not match what is served."""
 

@@ -1,0 +1,238 @@
+"""The file of a catalogue: its format, the checks before it is opened, its connections and their errors.
+
+Format version 1: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 1.
+
+    meta          one row: uuid of the catalogue, data schema as JSON
+    counter       one row: number of the last item write
+    items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload
+    users         one row a user
+    interactions  one row an event, in order of insertion; (user, item, timestamp) is unique
+
+Payloads are described in `recall/live/convert.py`. Commits are synchronous=FULL: durable once acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
+from recall.schema import DataSchema
+
+FORMAT_VERSION = 1
+APPLICATION_ID = int.from_bytes(b"RCAT")
+BUSY_TIMEOUT_SECONDS = 30.0
+
+_MAGIC = b"SQLite format 3\x00"
+_TABLES = """
+CREATE TABLE meta (uuid TEXT NOT NULL, schema TEXT NOT NULL);
+CREATE TABLE counter (sequence INTEGER NOT NULL);
+CREATE TABLE items (
+    sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE, deleted INTEGER NOT NULL, payload BLOB NOT NULL
+);
+CREATE TABLE users (user_id TEXT NOT NULL PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE interactions (
+    insertion INTEGER PRIMARY KEY, user_id TEXT NOT NULL, item_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
+    UNIQUE (user_id, timestamp, item_id)
+);
+INSERT INTO counter VALUES (0);
+"""
+
+
+def create_file(path: Path, schema: DataSchema) -> None:
+    """Creates an empty catalogue; either the whole file appears or none.
+
+    Raises:
+        CatalogError: The path exists, or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with translated_errors(temporary):
+            _fill(temporary, schema)
+        os.link(temporary, path)  # unlike a rename it refuses an existing file
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        raise CatalogError(f"{path} exists already; open it, or name another file") from error
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be created: {error}; name a writable folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fill(path: Path, schema: DataSchema) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        connection.executescript(_TABLES)
+        connection.execute("INSERT INTO meta VALUES (?, ?)", (str(uuid.uuid4()), schema.model_dump_json()))
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_header(path: Path) -> None:
+    """Reads the first 100 bytes and the size of the file, nothing more.
+
+    The layout of the header is section 1.3 of https://www.sqlite.org/fileformat2.html.
+
+    Raises:
+        CatalogError: The file is missing, foreign, truncated or of another format version.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+            size_bytes = os.fstat(file.fileno()).st_size
+    except FileNotFoundError as error:
+        raise CatalogError(f"{path} does not exist; create it with `recall load --catalog {path}`") from error
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read: {error}; name a catalogue file") from error
+    if len(header) < 100 or header[:16] != _MAGIC:
+        seen = f"its {size_bytes} bytes begin with {header[:16]!r}"
+        raise CatalogError(f"{path} is not an SQLite file: {seen}; name a file that `recall load` made")
+    application_id, version = header[68:72], int.from_bytes(header[60:64])
+    if int.from_bytes(application_id) != APPLICATION_ID:
+        seen = f"its application id is {application_id!r}, not {APPLICATION_ID.to_bytes(4)!r}"
+        raise CatalogError(f"{path} is an SQLite file of another program: {seen}; name a file that `recall load` made")
+    if version != FORMAT_VERSION:
+        cure = "update this program" if version > FORMAT_VERSION else "load the data into a new file"
+        raise CatalogError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}: {cure}")
+    _check_size(path, header, size_bytes)
+
+
+def _check_size(path: Path, header: bytes, size_bytes: int) -> None:
+    page_bytes = int.from_bytes(header[16:18])
+    wanted_bytes = int.from_bytes(header[28:32]) * (65536 if page_bytes == 1 else page_bytes)
+    log = path.with_name(path.name + "-wal")
+    if size_bytes < wanted_bytes and not (log.exists() and log.stat().st_size):  # a log may hold the missing pages
+        seen = f"it ends at offset {size_bytes}, its header says {wanted_bytes}"
+        raise CatalogError(f"{path} is damaged: {seen}; restore a copy, or load the data into a new file")
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Turns errors of SQLite into errors that name the file and the cure.
+
+    Raises:
+        CatalogBusyError: Another process held the write lock longer than the busy timeout.
+        CatalogFullError: The disk is full.
+        CatalogError: Anything else that SQLite reports.
+    """
+    try:
+        yield
+    except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
+        raise
+    except sqlite3.DatabaseError as error:
+        code = error.sqlite_errorcode & 0xFF  # the upper bits say which variant
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            wait = f"another process kept it locked for {BUSY_TIMEOUT_SECONDS:.0f} s"
+            raise CatalogBusyError(f"{path}: {wait} ({error}); try again or stop that process") from error
+        if code == sqlite3.SQLITE_FULL:
+            raise CatalogFullError(f"{path}: no room for the write ({error}); free disk space") from error
+        cure = _CURES.get(code, "see the message of SQLite")
+        raise CatalogError(f"{path}: {error} ({error.sqlite_errorname}); {cure}") from error
+
+
+_CURES = {
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable; if the file was moved or replaced, open it again",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a copy, or load the data into a new file",
+    sqlite3.SQLITE_NOTADB: "the file is damaged: restore a copy, or load the data into a new file",
+    sqlite3.SQLITE_ERROR: "the file is damaged: restore a copy, or load the data into a new file",
+    sqlite3.SQLITE_IOERR: "check the disk and its free space",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder readable and writable",
+}
+
+
+class CatalogFile:
+    """Connections to an open catalogue: one for writing under a lock, and a pool for reading.
+
+    Any number of threads may read and write; other processes may too.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Checks the header and connects.
+
+        Raises:
+            CatalogError: The file is missing, foreign, damaged or of another format version.
+        """
+        check_header(path)
+        self.path = path
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"
+        self._closed = False
+        self._write_lock = threading.Lock()
+        self._readers: deque[sqlite3.Connection] = deque()
+        with translated_errors(path):
+            self._writer = self._connect()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lends a connection; each statement sees one consistent state."""
+        with translated_errors(self.path):
+            self._require_open()
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                self._readers.append(connection)
+                if self._closed:
+                    self._close_readers()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Opens a write transaction, committed and durable on leaving, undone on an error."""
+        with self._write_lock, translated_errors(self.path):
+            self._require_open()
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Closes every connection once it is returned; a second call does nothing."""
+        with self._write_lock:
+            self._closed = True
+            self._writer.close()
+        self._close_readers()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise CatalogError(f"{self.path} is closed; open it again")
+
+    def _close_readers(self) -> None:
+        while self._readers:
+            try:
+                self._readers.pop().close()
+            except IndexError:  # another thread took the last one
+                return
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._uri,
+            uri=True,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # a connection is lent to one thread at a time
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection

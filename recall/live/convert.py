@@ -1,0 +1,163 @@
+"""Conversion between messages of `recall.v1` and values, on the wire and in the payloads of the catalogue.
+
+A payload is a serialised `recall.v1.Item` without its id, with map entries in key order, so that equal values give
+equal bytes. A user is stored the same way, with features alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from recall.errors import FieldViolation
+from recall.live.records import ItemRecord
+from recall.schema import DataSchema, FeatureMap, FeatureSpec, FeatureValue
+from recall.v1 import recall_pb2 as pb
+from recall.values import checked_value
+
+MAX_ID_BYTES = 512
+
+
+def features_to_messages(features: FeatureMap) -> dict[str, pb.FeatureValue]:
+    """Returns one `recall.v1.FeatureValue` a feature, ready to become a map field."""
+    return {name: _to_message(value) for name, value in features.items()}
+
+
+def item_to_message(item_id: str, features: FeatureMap, *, attributes: FeatureMap) -> pb.Item:
+    """Returns the item as clients see it."""
+    return pb.Item(
+        item_id=item_id, features=features_to_messages(features), attributes=features_to_messages(attributes)
+    )
+
+
+def features_from_message(
+    messages: Mapping[str, pb.FeatureValue], specs: Sequence[FeatureSpec], *, path: str
+) -> tuple[FeatureMap, list[FieldViolation], list[str]]:
+    """Checks a map of feature values from the wire against what the schema knows.
+
+    Args:
+        messages: The map field.
+        specs: Known columns. A value under another name is kept as it is.
+        path: Where the map stands in the request, for example `items[3].features`.
+
+    Returns:
+        The values that passed, every violation, and the names that `specs` lacks; each in the order of names.
+        Values that count as missing (empty text, set or vector of a known column) are left out.
+    """
+    known = {spec.name: spec for spec in specs}
+    features: dict[str, FeatureValue] = {}
+    violations: list[FieldViolation] = []
+    unknown: list[str] = []
+    for name in sorted(messages):
+        try:
+            value = _checked(known.get(name), messages[name])
+        except ValueError as error:
+            violations.append(FieldViolation(field=f"{path}.{name}", description=str(error)))
+            continue
+        if name not in known:
+            unknown.append(name)
+        if value is not None:
+            features[name] = value
+    return features, violations, unknown
+
+
+def item_from_message(
+    message: pb.Item, schema: DataSchema, *, path: str
+) -> tuple[ItemRecord, list[FieldViolation], list[str]]:
+    """Checks an item from the wire: its id, features and attributes.
+
+    Args:
+        message: The item.
+        schema: Known columns.
+        path: Where the item stands in the request, for example `items[3]`.
+
+    Returns:
+        The item with the values that passed, every violation, and the names of unknown features and attributes.
+    """
+    features, violations, unknown = features_from_message(
+        message.features, schema.item_features, path=f"{path}.features"
+    )
+    attributes, more_violations, more_unknown = features_from_message(
+        message.attributes, schema.item_attributes, path=f"{path}.attributes"
+    )
+    id_violations = check_id(message.item_id, path=f"{path}.item_id")
+    record = ItemRecord(item_id=message.item_id, features=features, attributes=attributes)
+    return record, id_violations + violations + more_violations, unknown + more_unknown
+
+
+def check_id(value: str, *, path: str) -> list[FieldViolation]:
+    """Returns what is wrong with an item or user id: it must have 1 to 512 bytes of UTF-8."""
+    size_bytes = len(value.encode())
+    if size_bytes == 0:
+        return [FieldViolation(field=path, description="it is empty; send a non-empty id")]
+    if size_bytes > MAX_ID_BYTES:
+        text = f"it has {size_bytes} bytes of UTF-8; send an id of at most {MAX_ID_BYTES}"
+        return [FieldViolation(field=path, description=text)]
+    return []
+
+
+def to_payload(features: FeatureMap, attributes: FeatureMap) -> bytes:
+    """Returns the bytes that the catalogue stores; equal values give equal bytes."""
+    message = pb.Item(features=features_to_messages(features), attributes=features_to_messages(attributes))
+    return message.SerializeToString(deterministic=True)
+
+
+def from_payload(payload: bytes) -> tuple[FeatureMap, FeatureMap]:
+    """Returns the features and attributes that `to_payload` stored.
+
+    Raises:
+        google.protobuf.message.DecodeError: The bytes are not such a payload.
+    """
+    message = pb.Item.FromString(payload)
+    return _from_stored(message.features), _from_stored(message.attributes)
+
+
+def _from_stored(messages: Mapping[str, pb.FeatureValue]) -> FeatureMap:
+    values = ((name, _from_message(messages[name])) for name in sorted(messages))
+    return {name: value for name, value in values if value is not None}
+
+
+def _checked(spec: FeatureSpec | None, message: pb.FeatureValue) -> FeatureValue | None:
+    value = _from_message(message)
+    if value is None:
+        raise ValueError("no value is set; set one or leave the feature out")
+    if spec is None:
+        return _finite(value)
+    if spec.kind == "vector" and isinstance(value, tuple):  # numpy would read numbers out of the strings
+        raise ValueError(f"it is a list of strings; send {spec.dim} finite numbers")
+    return checked_value(spec, value)
+
+
+def _finite(value: FeatureValue) -> FeatureValue:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not finite; send a finite number or leave the feature out")
+    if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+        raise ValueError(f"element {int(np.argmin(np.isfinite(value)))} is not finite; send finite numbers")
+    return value
+
+
+def _to_message(value: FeatureValue) -> pb.FeatureValue:
+    if isinstance(value, str):
+        return pb.FeatureValue(string_value=value)
+    if isinstance(value, np.ndarray):
+        return pb.FeatureValue(float_list=pb.FloatList(values=value.tolist()))
+    if isinstance(value, tuple):
+        return pb.FeatureValue(string_list=pb.StringList(values=value))
+    return pb.FeatureValue(number_value=value)
+
+
+def _from_message(message: pb.FeatureValue) -> FeatureValue | None:
+    case = message.WhichOneof("kind")
+    if case == "string_value":
+        return message.string_value
+    if case == "number_value":
+        return message.number_value
+    if case == "string_list":
+        return tuple(message.string_list.values)
+    if case == "float_list":
+        vector = np.array(message.float_list.values, dtype=np.float32)
+        vector.setflags(write=False)
+        return vector
+    return None

@@ -1,0 +1,69 @@
+"""What the catalogue stores, as frozen values: items, users and interactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recall.schema import FeatureMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRecord:
+    """An item as its owner describes it.
+
+    Attributes:
+        item_id: What clients call it.
+        features: Raw model inputs by name.
+        attributes: Columns that only filters use.
+    """
+
+    item_id: str
+    features: FeatureMap = field(default_factory=dict)
+    attributes: FeatureMap = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredItem:
+    """The last write of an item, as it stands in the catalogue.
+
+    Attributes:
+        item_id: What clients call it.
+        sequence: Number of that write.
+        deleted: Whether it was a deletion; features and attributes are empty then.
+        features: Raw model inputs by name; vectors are read-only.
+        attributes: Columns that only filters use.
+    """
+
+    item_id: str
+    sequence: int
+    deleted: bool = False
+    features: FeatureMap = field(default_factory=dict)
+    attributes: FeatureMap = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRecord:
+    """A user with raw features.
+
+    Attributes:
+        user_id: What clients call the user.
+        features: Raw model inputs by name.
+    """
+
+    user_id: str
+    features: FeatureMap = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractionRecord:
+    """One event: a user chose an item.
+
+    Attributes:
+        user_id: Who.
+        item_id: What; the item need not be stored.
+        timestamp: When, in seconds; 0 where it is not known.
+    """
+
+    user_id: str
+    item_id: str
+    timestamp: int = 0
