@@ -1,0 +1,214 @@
+"""The model artifact: a folder that holds a trained model, checked when it is loaded.
+
+Format version 1:
+
+    manifest.json         format_version, schema, config, seed, metric, dim, num_documents of items and users, sketch
+                          seeds, training (free facts), files: name -> {sha256, size_bytes}. Keys sorted, no clock time.
+    weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments)
+    golden.json           inputs with their expected hashes and vectors, see golden.py
+
+The id of a model is the SHA-256 of manifest.json; as the manifest holds the digests of the other files, it names
+every byte. No clock time and no path is in it, so equal training gives an equal id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.numpy import load, save
+
+from recall.errors import ArtifactError
+from recall.model.config import TowerConfig
+from recall.model.embedding import EmbeddingModel
+from recall.model.features import FeatureEncoder
+from recall.model.golden import Golden, check_golden, make_golden
+from recall.model.inputs import SideEncoder, hash_family
+from recall.model.sketch import CountSketch
+from recall.schema import DataSchema
+
+FORMAT_VERSION = 1
+MANIFEST, WEIGHTS, GOLDEN = "manifest.json", "weights.safetensors", "golden.json"
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+
+class FileEntry(BaseModel):
+    """Digest and size of one file of the artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    size_bytes: int
+
+
+class ArtifactManifest(BaseModel):
+    """What `manifest.json` holds; see the module's description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    schema_: DataSchema
+    config: TowerConfig
+    seed: int
+    metric: str
+    dim: int
+    num_item_documents: int
+    num_user_documents: int
+    training: dict[str, str | int | float | bool]
+    files: dict[str, FileEntry]
+
+
+def save_artifact(
+    model: EmbeddingModel, out: Path, golden: Golden, *, training: Mapping[str, str | int | float | bool]
+) -> str:
+    """Writes `model` to the new folder `out`, whole or not at all, and returns its id.
+
+    Args:
+        model: A trained model; its `model_id` is set.
+        out: A folder that does not exist yet.
+        golden: Raw inputs whose vectors every later load must reproduce.
+        training: Facts about the training run; part of the identity, so no clock times.
+
+    Raises:
+        ArtifactError: `out` exists.
+    """
+    if out.exists():
+        raise ArtifactError(f"{out} exists; choose another folder or remove it")
+    files = {WEIGHTS: save(_arrays(model)), GOLDEN: make_golden(model, golden)}
+    manifest = ArtifactManifest(
+        format_version=FORMAT_VERSION,
+        schema_=model.schema,
+        config=model.config,
+        seed=model.seed,
+        metric="cosine",
+        dim=model.dim,
+        num_item_documents=model.items.features.num_documents,
+        num_user_documents=model.users.features.num_documents,
+        training=dict(training),
+        files={name: _entry(data) for name, data in files.items()},
+    )
+    data = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+    _write_folder(out, {**files, MANIFEST: data})
+    model.model_id = hashlib.sha256(data).hexdigest()
+    return model.model_id
+
+
+def load_artifact(folder: Path, *, device: str = "cpu") -> EmbeddingModel:
+    """Loads a model, checks every file's digest and re-encodes the golden inputs.
+
+    Raises:
+        ArtifactError: A file is missing, damaged or of another format, or the golden vectors differ; names the file.
+    """
+    data = _read(folder / MANIFEST)
+    manifest = _parsed(data, folder / MANIFEST)
+    files = {name: _checked(folder / name, entry) for name, entry in manifest.files.items()}
+    arrays = load(files[WEIGHTS])
+    model = EmbeddingModel(
+        manifest.schema_,
+        manifest.config,
+        items=_side(arrays, "item", manifest, manifest.num_item_documents),
+        users=_side(arrays, "user", manifest, manifest.num_user_documents),
+    )
+    weights = {name.removeprefix("towers."): array for name, array in arrays.items() if name.startswith("towers.")}
+    model.towers.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    model.model_id = hashlib.sha256(data).hexdigest()
+    model.to(torch.device(device))
+    check_golden(model, files[GOLDEN], folder / GOLDEN)
+    return model
+
+
+def _arrays(model: EmbeddingModel) -> Arrays:
+    weights = {f"towers.{name}": tensor.cpu().numpy() for name, tensor in model.towers.state_dict().items()}
+    return {**weights, **_side_arrays("item", model.items), **_side_arrays("user", model.users)}
+
+
+def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
+    return {
+        f"{prefix}.token_counts": side.features.document_counts.levels,
+        f"{prefix}.id_counts": side.id_counts.levels,
+        f"{prefix}.means": side.features.means,
+        f"{prefix}.deviations": side.features.deviations,
+    }
+
+
+def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents: int) -> SideEncoder:
+    schema, config, seed = manifest.schema_, manifest.config, manifest.seed
+    features = FeatureEncoder(
+        specs=schema.item_features if prefix == "item" else schema.user_features,
+        family=hash_family(config.content_code, seed),
+        document_counts=CountSketch(levels=arrays[f"{prefix}.token_counts"], seed=seed),
+        num_documents=num_documents,
+        means=arrays[f"{prefix}.means"],
+        deviations=arrays[f"{prefix}.deviations"],
+    )
+    id_counts = CountSketch(levels=arrays[f"{prefix}.id_counts"], seed=seed)
+    return SideEncoder(id_domain=f"{prefix}_id", features=features, id_counts=id_counts, config=config, seed=seed)
+
+
+def _entry(data: bytes) -> FileEntry:
+    return FileEntry(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error.strerror}; name the folder of a trained model") from error
+
+
+def _parsed(data: bytes, file: Path) -> ArtifactManifest:
+    try:
+        raw = json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{file} is damaged: {error}; copy the artifact again or train anew") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise ArtifactError(f"{file} has format version {version}, this release reads {FORMAT_VERSION}; train anew")
+    try:
+        return ArtifactManifest.model_validate(raw)
+    except ValidationError as error:
+        raise ArtifactError(f"{file} is damaged: {error}; copy the artifact again or train anew") from error
+
+
+def _checked(file: Path, entry: FileEntry) -> bytes:
+    data = _read(file)
+    if _entry(data) != entry:
+        raise ArtifactError(
+            f"{file} is damaged: {len(data)} bytes with another checksum, wanted {entry.size_bytes} bytes with SHA-256"
+            f" {entry.sha256[:16]}...; copy the artifact again or train anew"
+        )
+    return data
+
+
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.tmp-{os.getpid()}")
+    temporary.mkdir()
+    try:
+        for name, data in files.items():
+            with (temporary / name).open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        _sync_folder(temporary)
+        temporary.rename(out)
+        _sync_folder(out.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,128 @@
+"""The trained model as its users see it: raw features in, unit vectors out. Training, rebuild and serving share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recall.model.config import TowerConfig
+from recall.model.inputs import PreparedRows, SideEncoder
+from recall.model.towers import ItemTower, Towers, UserTower
+from recall.schema import DataSchema, FeatureMap
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserInput:
+    """What a user vector is made from.
+
+    Attributes:
+        user_id: The user; None for an anonymous one.
+        features: Raw user features.
+        history: [h, dim] float32 vectors of the items of the history; h may be 0.
+    """
+
+    user_id: str | None
+    features: FeatureMap
+    history: NDArray[np.float32]
+
+
+class EmbeddingModel:
+    """Both towers with everything fitted around them.
+
+    Attributes:
+        schema: Features of items and users.
+        config: Sizes.
+        seed: Chose hash functions and first weights.
+        items: Encoding of items.
+        users: Encoding of users.
+        towers: The networks.
+        model_id: Digest of the artifact; empty before it is saved.
+        max_history: Longest history used, in items: the latest ones count.
+    """
+
+    def __init__(self, schema: DataSchema, config: TowerConfig, *, items: SideEncoder, users: SideEncoder) -> None:
+        """Builds untrained towers from the global random state of torch; seed it around the call."""
+        self.schema = schema
+        self.config = config
+        self.seed = items.seed
+        self.items = items
+        self.users = users
+        self.towers = Towers(ItemTower(items.sizes(), config), UserTower(users.sizes(), config))
+        self.device = torch.device("cpu")
+        self.model_id = ""
+        self.max_history = config.max_history
+
+    @property
+    def dim(self) -> int:
+        """Length of item and user vectors."""
+        return self.config.dim
+
+    def to(self, device: torch.device) -> None:
+        """Moves the towers to `device`."""
+        self.device = device
+        self.towers.to(device)
+
+    def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> NDArray[np.float32]:
+        """Returns item vectors of length 1, [n, dim] float32.
+
+        Args:
+            item_ids: The ids; an unseen or empty one leaves the vector to the features alone.
+            features: Raw features of each; unknown ones are ignored.
+        """
+        out = np.empty((len(item_ids), self.dim), dtype=np.float32)
+        for start in range(0, len(item_ids), _BATCH):
+            part = slice(start, start + _BATCH)
+            out[part] = self.embed_prepared_items(self.items.prepare(item_ids[part], features[part]))
+        return out
+
+    def embed_prepared_items(self, rows: PreparedRows) -> NDArray[np.float32]:
+        """Returns the vectors of already prepared items, [n, dim] float32."""
+        out = np.empty((len(rows.id_hashes), self.dim), dtype=np.float32)
+        self.towers.eval()  # BatchNorm must use what it learned, not this batch.
+        with torch.inference_mode():
+            for start in range(0, len(out), _BATCH):
+                batch = rows.take(np.arange(start, min(start + _BATCH, len(out))))
+                vectors: torch.Tensor = self.towers.item(self.items.tower_input(batch, self.device))
+                out[start : start + _BATCH] = vectors.cpu().numpy()
+        return out
+
+    def embed_users(self, users: Sequence[UserInput]) -> NDArray[np.float32]:
+        """Returns user vectors of length 1, [n, dim] float32.
+
+        Of a history longer than `max_history` the last items count.
+        """
+        history = np.stack([self._mean(user.history) for user in users]) if users else np.zeros((0, self.dim))
+        rows = self.users.prepare([user.user_id or "" for user in users], [user.features for user in users])
+        return self.embed_prepared_users(rows, history.astype(np.float32, copy=False))
+
+    def embed_prepared_users(self, rows: PreparedRows, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns user vectors from prepared users and their mean history vectors [n, dim]."""
+        out = np.empty((len(rows.id_hashes), self.dim), dtype=np.float32)
+        self.towers.eval()
+        with torch.inference_mode():
+            for start in range(0, len(out), _BATCH):
+                batch = rows.take(np.arange(start, min(start + _BATCH, len(out))))
+                pooled = torch.from_numpy(history[start : start + _BATCH]).to(self.device)
+                vectors: torch.Tensor = self.towers.user(self.users.tower_input(batch, self.device), pooled)
+                out[start : start + _BATCH] = vectors.cpu().numpy()
+        return out
+
+    def knows_user(self, user_id: str) -> bool:
+        """Returns whether the user was seen in training."""
+        return bool(self.users.counts([user_id])[0] > 0)
+
+    def item_count(self, item_id: str) -> int:
+        """Returns about how many training interactions the item had; 0 for an unseen one."""
+        return round(float(self.items.counts([item_id])[0]))
+
+    def _mean(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(history) == 0:
+            return np.zeros(self.dim, dtype=np.float32)
+        mean: NDArray[np.float32] = history[-self.max_history :].mean(axis=0, dtype=np.float32)
+        return mean

@@ -1,0 +1,214 @@
+"""From raw features to model inputs, on one path for table rows and requests, without any vocabulary.
+
+The text and set values of a row form one bag of hashed tokens: weight = term count x IDF, scaled to length 1, with
+IDF = log((1 + n) / (1 + df)). The bag enters the towers as the weighted sum of its tokens' codes, which is a random
+projection of it. Categories are hashed ids. Numbers and vectors are standardised by what was seen in training; a
+missing value is 0 and a flag tells it from a real 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall.model.codes import HashFamily, IdArray
+from recall.model.hashing import hash_values
+from recall.model.sketch import CountSketch
+from recall.model.tokens import set_tokens, text_tokens
+from recall.schema import FeatureMap, FeatureSpec, FeatureValue
+
+TOKEN_DOMAIN = "token"
+_CLIP = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureBatch:
+    """Model inputs of some items or users.
+
+    Attributes:
+        content: [n, k] float32, pooled codes of the bags; k = 0 where there is no text or set feature.
+        categories: [n, num_categories] uint64 hashes.
+        has_category: [n, num_categories] bool, False where the value is missing.
+        dense: [n, d] float32, standardised numbers and vectors, each followed by its presence flag.
+    """
+
+    content: NDArray[np.float32]
+    categories: IdArray
+    has_category: NDArray[np.bool_]
+    dense: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self.content)
+
+    def take(self, rows: NDArray[np.int64]) -> FeatureBatch:
+        """Returns the batch of some rows, in their order."""
+        return FeatureBatch(
+            content=self.content[rows],
+            categories=self.categories[rows],
+            has_category=self.has_category[rows],
+            dense=self.dense[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureEncoder:
+    """What was fitted on the training rows, and the encoding with it.
+
+    Attributes:
+        specs: The features, in model order.
+        family: Hash functions of the token codes.
+        document_counts: Rows that hold each token.
+        num_documents: Rows fitted on.
+        means: [num_dense] float64, of numbers and vector elements.
+        deviations: [num_dense] float64, above 0.
+    """
+
+    specs: tuple[FeatureSpec, ...]
+    family: HashFamily
+    document_counts: CountSketch
+    num_documents: int
+    means: NDArray[np.float64]
+    deviations: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls, specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], *, family: HashFamily, max_sketch_bytes: int
+    ) -> FeatureEncoder:
+        """Counts documents a token and measures numbers over `rows`."""
+        documents: Counter[int] = Counter()
+        for row in rows:
+            documents.update(set(_bag_hashes(specs, row)))
+        keys = np.fromiter(documents.keys(), dtype=np.uint64, count=len(documents))
+        counts = np.fromiter(documents.values(), dtype=np.int64, count=len(documents))
+        sketch = CountSketch.build(keys, counts, seed=family.seed, max_bytes=max_sketch_bytes)
+        means, deviations = _moments(specs, rows)
+        return cls(
+            specs=tuple(specs),
+            family=family,
+            document_counts=sketch,
+            num_documents=len(rows),
+            means=means,
+            deviations=deviations,
+        )
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is any text or set feature."""
+        return bool(_of_kinds(self.specs, "text", "set"))
+
+    @property
+    def num_categories(self) -> int:
+        """Number of category features."""
+        return len(_of_kinds(self.specs, "category"))
+
+    @property
+    def dense_width(self) -> int:
+        """Columns of `FeatureBatch.dense`."""
+        return len(self.means) + len(_of_kinds(self.specs, "number", "vector"))
+
+    def encode(self, rows: Sequence[FeatureMap]) -> FeatureBatch:
+        """Encodes raw features; features that no spec names are ignored."""
+        categories, has_category = self._categories(rows)
+        return FeatureBatch(
+            content=self._content(rows), categories=categories, has_category=has_category, dense=self._dense(rows)
+        )
+
+    def knows_any(self, row: FeatureMap) -> bool:
+        """Returns whether `row` has a value for any feature of the model."""
+        return any(spec.name in row for spec in self.specs)
+
+    def _content(self, rows: Sequence[FeatureMap]) -> NDArray[np.float32]:
+        if not self.has_content:
+            return np.zeros((len(rows), 0), dtype=np.float32)
+        bags = [Counter(_bag_hashes(self.specs, row)) for row in rows]
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(bag) for bag in bags], out=offsets[1:])
+        tokens = np.fromiter((token for bag in bags for token in bag), dtype=np.uint64, count=int(offsets[-1]))
+        terms = np.fromiter((n for bag in bags for n in bag.values()), dtype=np.float32, count=len(tokens))
+        return self.family.pooled_codes(tokens, _unit_bags(terms * self._idf(tokens), offsets), offsets)
+
+    def _idf(self, tokens: IdArray) -> NDArray[np.float32]:
+        documents = self.document_counts.counts(tokens)
+        # A sketch may overstate a count; no token is in more than all documents.
+        idf = np.log((1 + self.num_documents) / (1 + np.minimum(documents, self.num_documents)))
+        return cast(NDArray[np.float32], idf.astype(np.float32))
+
+    def _categories(self, rows: Sequence[FeatureMap]) -> tuple[IdArray, NDArray[np.bool_]]:
+        specs = _of_kinds(self.specs, "category")
+        hashes = np.zeros((len(rows), len(specs)), dtype=np.uint64)
+        present = np.zeros((len(rows), len(specs)), dtype=np.bool_)
+        for column, spec in enumerate(specs):
+            values = [cast(str, row.get(spec.name, "")) for row in rows]
+            present[:, column] = [bool(value) for value in values]
+            hashes[:, column] = hash_values(spec.domain, values)
+        return hashes, present
+
+    def _dense(self, rows: Sequence[FeatureMap]) -> NDArray[np.float32]:
+        raw = _raw_dense(self.specs, rows)
+        present = ~np.isnan(raw)
+        scaled = np.clip((raw - self.means) / self.deviations, -_CLIP, _CLIP)
+        filled = np.where(present, scaled, 0.0).astype(np.float32)
+        starts = np.cumsum([0, *_widths(self.specs)])[:-1]
+        return np.concatenate([filled, present[:, starts].astype(np.float32)], axis=1)
+
+
+def _of_kinds(specs: Iterable[FeatureSpec], *kinds: str) -> list[FeatureSpec]:
+    return [spec for spec in specs if spec.kind in kinds]
+
+
+def _widths(specs: Iterable[FeatureSpec]) -> list[int]:
+    return [spec.dim or 1 for spec in _of_kinds(specs, "number", "vector")]
+
+
+def bag_domain(spec: FeatureSpec) -> str:
+    """Returns the hash domain of a text or set feature's tokens: the common one, unless the data set names another."""
+    return TOKEN_DOMAIN if spec.domain == spec.name else spec.domain
+
+
+def bag_tokens(spec: FeatureSpec, value: FeatureValue) -> list[str]:
+    """Returns the tokens of one text or set value."""
+    return text_tokens(cast(str, value)) if spec.kind == "text" else set_tokens(cast(tuple[str, ...], value))
+
+
+def _bag_hashes(specs: Sequence[FeatureSpec], row: FeatureMap) -> list[int]:
+    hashes: list[int] = []
+    for spec in _of_kinds(specs, "text", "set"):
+        if spec.name in row:
+            hashes += hash_values(bag_domain(spec), bag_tokens(spec, row[spec.name])).tolist()
+    return hashes
+
+
+def _unit_bags(weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    squares = np.concatenate([[0.0], np.cumsum(weights.astype(np.float64) ** 2)])
+    lengths = np.sqrt(squares[offsets[1:]] - squares[offsets[:-1]])
+    lengths = np.repeat(np.where(lengths > 0, lengths, 1.0), np.diff(offsets))
+    return cast(NDArray[np.float32], (weights / lengths).astype(np.float32))
+
+
+def _raw_dense(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> NDArray[np.float64]:
+    """Returns numbers and vectors side by side, [n, sum of widths], NaN where missing."""
+    dense = _of_kinds(specs, "number", "vector")
+    out = np.full((len(rows), sum(_widths(specs))), np.nan, dtype=np.float64)
+    start = 0
+    for spec, width in zip(dense, _widths(specs), strict=True):
+        for position, row in enumerate(rows):
+            if spec.name in row:
+                out[position, start : start + width] = cast(float, row[spec.name])
+        start += width
+    return out
+
+
+def _moments(
+    specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    raw = np.ma.masked_invalid(_raw_dense(specs, rows))
+    means = np.ma.filled(raw.mean(axis=0), 0.0) if len(rows) else np.zeros(raw.shape[1])
+    deviations = np.ma.filled(raw.std(axis=0), 1.0) if len(rows) else np.ones(raw.shape[1])
+    deviations = np.where(deviations > 1e-9, deviations, 1.0)
+    return means, deviations

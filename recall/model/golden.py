@@ -1,0 +1,113 @@
+"""Golden inputs of an artifact: a few items and users with the hashes and vectors they had when the model was saved.
+
+Loading encodes them again. Hashes must be equal to the bit, since one other bit makes every learned weight meaningless;
+vectors may differ by rounding between machines, at most `TOLERANCE` in any element.
+
+golden.json: {"items": [{"item_id", "features"}], "users": [{"user_id", "features"}], "hash_sha256": digest of the hash
+values of all ids (int64, little-endian, items first), "item_vectors": [[float]], "user_vectors": [[float]]}. A user's
+history is all golden items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall.errors import ArtifactError
+from recall.model.embedding import EmbeddingModel, UserInput
+from recall.model.hashing import hash_values
+from recall.model.inputs import hash_family
+from recall.schema import FeatureMap, FeatureSpec, FeatureValue
+from recall.values import checked_value
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Raw golden inputs.
+
+    Attributes:
+        item_ids: Some items, seen and unseen.
+        items: Their features.
+        user_ids: Some users.
+        users: Their features.
+    """
+
+    item_ids: tuple[str, ...]
+    items: tuple[FeatureMap, ...]
+    user_ids: tuple[str, ...]
+    users: tuple[FeatureMap, ...]
+
+
+def make_golden(model: EmbeddingModel, golden: Golden) -> bytes:
+    """Encodes the golden inputs and returns the bytes of `golden.json`."""
+    digest, items, users = _encode(model, golden)
+    record = {
+        "items": _rows("item_id", golden.item_ids, golden.items),
+        "users": _rows("user_id", golden.user_ids, golden.users),
+        "hash_sha256": digest,
+        "item_vectors": items.astype(np.float64).tolist(),
+        "user_vectors": users.astype(np.float64).tolist(),
+    }
+    return json.dumps(record, sort_keys=True).encode()
+
+
+def check_golden(model: EmbeddingModel, data: bytes, file: Path) -> None:
+    """Encodes the golden inputs of `data` again and compares.
+
+    Raises:
+        ArtifactError: A hash differs, or a vector by more than `TOLERANCE`.
+    """
+    record = json.loads(data)
+    golden = Golden(
+        item_ids=tuple(row["item_id"] for row in record["items"]),
+        items=tuple(_features(row["features"], model.schema.item_features) for row in record["items"]),
+        user_ids=tuple(row["user_id"] for row in record["users"]),
+        users=tuple(_features(row["features"], model.schema.user_features) for row in record["users"]),
+    )
+    digest, items, users = _encode(model, golden)
+    if digest != record["hash_sha256"]:
+        raise ArtifactError(f"{file}: hashes differ from those at training; use the release that trained the model")
+    for name, seen in (("item_vectors", items), ("user_vectors", users)):
+        wanted = np.array(record[name], dtype=np.float32).reshape(seen.shape)
+        difference = float(np.abs(seen - wanted).max(initial=0.0))
+        if not difference <= TOLERANCE:
+            raise ArtifactError(
+                f"{file}: {name} differ by {difference:.2g}, at most {TOLERANCE} is allowed; use the versions of torch"
+                " and numpy that trained the model, or train anew"
+            )
+
+
+def _encode(model: EmbeddingModel, golden: Golden) -> tuple[str, NDArray[np.float32], NDArray[np.float32]]:
+    hashes = np.concatenate([hash_values("item_id", golden.item_ids), hash_values("user_id", golden.user_ids)])
+    values = hash_family(model.config.id_code, model.seed).hashes(hashes).astype("<i8")
+    items = model.embed_items(golden.item_ids, golden.items)
+    inputs = [
+        UserInput(user_id=user_id, features=features, history=items)
+        for user_id, features in zip(golden.user_ids, golden.users, strict=True)
+    ]
+    return hashlib.sha256(values.tobytes()).hexdigest(), items, model.embed_users(inputs)
+
+
+def _rows(key: str, ids: Sequence[str], rows: Sequence[FeatureMap]) -> list[dict[str, object]]:
+    return [
+        {key: row_id, "features": {name: _json(value) for name, value in row.items()}}
+        for row_id, row in zip(ids, rows, strict=True)
+    ]
+
+
+def _json(value: FeatureValue) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _features(row: dict[str, object], specs: Sequence[FeatureSpec]) -> FeatureMap:
+    kinds = {spec.name: spec for spec in specs}
+    return {name: cast(FeatureValue, checked_value(kinds[name], value)) for name, value in row.items() if name in kinds}

@@ -1,0 +1,89 @@
+"""Counts of hashed keys in bounded memory: a count-min sketch (Cormode and Muthukrishnan, 2005) built offline.
+
+Two things differ from the streaming form. Counts are known when it is built, so a cell holds the *maximum* of its keys'
+counts, not their sum: estimates are never below the true level and seldom above. And counts are kept as levels on a
+logarithmic scale, one byte a cell: level 0 is no key, level l is a count of 2^((l - 1) / 8).
+
+With `DEPTH` rows of at least 3.5 cells a key, an absent key finds a used cell in every row with probability
+(1 - exp(-1 / 3.5))^10 = 9.5e-7. Where memory does not allow that for all keys, the most frequent ones are kept: a
+dropped key counts 0, so its id is treated as unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall.model.codes import IdArray, mix64
+
+DEPTH = 10
+_CELLS_PER_KEY = 3.5
+_LEVELS_PER_DOUBLING = 8
+_MIN_WIDTH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountSketch:
+    """Approximate counts of hashed keys.
+
+    Attributes:
+        levels: [DEPTH, width] uint8.
+        seed: Chooses the hash functions.
+    """
+
+    levels: NDArray[np.uint8]
+    seed: int
+
+    @classmethod
+    def build(cls, keys: IdArray, counts: NDArray[np.int64], *, seed: int, max_bytes: int) -> CountSketch:
+        """Builds the sketch of distinct `keys`.
+
+        Args:
+            keys: [num_keys] uint64, each once.
+            counts: [num_keys] int64, at least 1.
+            seed: Chooses the hash functions.
+            max_bytes: Bound on the size; the least frequent keys are dropped to keep it.
+        """
+        max_keys = int(max_bytes / DEPTH / _CELLS_PER_KEY)
+        if len(keys) > max_keys:
+            kept = np.lexsort((keys, -counts))[:max_keys]
+            keys, counts = keys[kept], counts[kept]
+        width = max(_MIN_WIDTH, int(np.ceil(len(keys) * _CELLS_PER_KEY)))
+        levels = np.zeros((DEPTH, width), dtype=np.uint8)
+        cells = _cells(keys, seed, width)
+        for row in range(DEPTH):
+            np.maximum.at(levels[row], cells[row], _levels(counts))
+        return cls(levels=levels, seed=seed)
+
+    def counts(self, keys: IdArray) -> NDArray[np.float32]:
+        """Returns estimated counts, [num_keys] float32; 0 for a key never counted (but see the module's bound)."""
+        cells = _cells(keys, self.seed, self.levels.shape[1])
+        lowest = np.full(len(keys), 255, dtype=np.uint8)
+        for row in range(DEPTH):
+            lowest = np.minimum(lowest, self.levels[row, cells[row]])
+        estimate = np.exp2((lowest.astype(np.float32) - 1) / _LEVELS_PER_DOUBLING)
+        return np.where(lowest == 0, np.float32(0), estimate).astype(np.float32)
+
+
+def _levels(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    levels = 1 + np.ceil(np.log2(counts.astype(np.float64)) * _LEVELS_PER_DOUBLING)
+    clipped: NDArray[np.uint8] = np.minimum(levels, 255).astype(np.uint8)
+    return clipped
+
+
+def _cells(keys: IdArray, seed: int, width: int) -> NDArray[np.int64]:
+    """Returns the cell of each key in each row, [DEPTH, num_keys]."""
+    cells = np.empty((DEPTH, len(keys)), dtype=np.int64)
+    for row in range(DEPTH):
+        mixed = _mixed(keys ^ np.uint64(mix64(seed * DEPTH + row + 1)))
+        cells[row] = ((mixed >> np.uint64(32)) * np.uint64(width)) >> np.uint64(32)
+    return cells
+
+
+def _mixed(values: IdArray) -> IdArray:
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: IdArray = values ^ (values >> np.uint64(31))
+    return mixed

@@ -1,0 +1,151 @@
+"""Item tower and user tower.
+
+Item:  v = L2(decoder(features) + gate(count) * id part)
+User:  u = L2(W x + decoder([x, features]) + gate(count) * id part), x = mean of the history's item vectors
+
+The id part is a DHE of the id; at count 0 its gate is 0, so the vector does not depend on the id at all. W starts as
+the identity, so that an untrained user is the mean of what they had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from recall.model.config import TowerConfig
+from recall.model.dhe import Decoder, FrequencyGate
+
+_CATEGORY_DIM = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSizes:
+    """Widths of a tower's feature inputs.
+
+    Attributes:
+        content: Length of a content code; 0 without text or set features.
+        categories: Number of category features.
+        dense: Columns of numbers, vectors and presence flags.
+    """
+
+    content: int
+    categories: int
+    dense: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowerInput:
+    """One batch of tower inputs, on the device of the tower.
+
+    Attributes:
+        id_codes: [n, k] float32.
+        counts: [n] float32, how often each id was seen in training; 0 shuts its id part off.
+        content: [n, content] float32.
+        categories: [n, num_categories, k] float32 codes, zeros where missing.
+        dense: [n, dense] float32.
+    """
+
+    id_codes: Tensor
+    counts: Tensor
+    content: Tensor
+    categories: Tensor
+    dense: Tensor
+
+    def take(self, index: Tensor) -> TowerInput:
+        """Returns the features of some rows; ids stay behind, their part is computed once a distinct id."""
+        return TowerInput(
+            id_codes=self.id_codes[:0],
+            counts=self.counts[index],
+            content=self.content[index],
+            categories=self.categories[index],
+            dense=self.dense[index],
+        )
+
+
+class FeatureDecoder(nn.Module):
+    """All features of an item or user, with `extra` further inputs, to one vector part [n, dim]."""
+
+    def __init__(self, sizes: InputSizes, config: TowerConfig, *, extra: int = 0) -> None:
+        """Builds one small linear map a category feature and the common decoder."""
+        super().__init__()
+        code = config.category_code.k
+        self.category_maps = nn.ModuleList(nn.Linear(code, _CATEGORY_DIM) for _ in range(sizes.categories))
+        # The constant input gives an item or user without any feature a learned vector of its own.
+        inputs = sizes.content + sizes.categories * _CATEGORY_DIM + sizes.dense + extra + 1
+        self.decoder = Decoder(inputs, config.dim, config.feature_decoder)
+
+    def forward(self, batch: TowerInput, *extra: Tensor) -> Tensor:
+        """Returns the feature part, [n, dim] float32."""
+        parts = [batch.content, batch.dense, *extra, torch.ones_like(batch.counts)[:, None]]
+        parts += [linear(batch.categories[:, column]) for column, linear in enumerate(self.category_maps)]
+        out: Tensor = self.decoder(torch.cat(parts, dim=1))
+        return out
+
+
+class IdPart(nn.Module):
+    """Gated DHE of an id, [n, dim]."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        """Builds decoder and gate."""
+        super().__init__()
+        self.decoder = Decoder(config.id_code.k, config.dim, config.id_decoder)
+        self.gate = FrequencyGate(config.dim)
+
+    def forward(self, batch: TowerInput) -> Tensor:
+        """Returns the id part; exactly 0 where the count is 0."""
+        out: Tensor = self.gate(batch.counts) * self.decoder(batch.id_codes)
+        return out
+
+
+class ItemTower(nn.Module):
+    """Items to unit vectors, [n, dim]."""
+
+    def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
+        """Builds both parts."""
+        super().__init__()
+        self.features = FeatureDecoder(sizes, config)
+        self.id_part = IdPart(config)
+
+    def forward(self, batch: TowerInput) -> Tensor:
+        """Returns item vectors of length 1, [n, dim] float32."""
+        return normalize(self.features(batch) + self.id_part(batch), dim=1)
+
+
+class UserTower(nn.Module):
+    """Users to unit vectors, [n, dim]."""
+
+    def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
+        """Builds the parts; the history map starts as the identity."""
+        super().__init__()
+        self.features = FeatureDecoder(sizes, config, extra=config.dim + 1)
+        self.id_part = IdPart(config)
+        self.history_map = nn.Linear(config.dim, config.dim, bias=False)
+        nn.init.eye_(self.history_map.weight)
+
+    def forward(self, batch: TowerInput, history: Tensor, index: Tensor | None = None) -> Tensor:
+        """Returns user vectors of length 1, [n, dim] float32.
+
+        Args:
+            batch: Features and ids of distinct users.
+            history: [n, dim] float32 mean of the item vectors of each history; zeros where there is none.
+            index: [n] int64, which row of `batch` each history belongs to; None where they match one to one.
+        """
+        id_part = self.id_part(batch)
+        if index is not None:
+            batch, id_part = batch.take(index), id_part[index]
+        has_history = (history != 0).any(dim=1, keepdim=True).float()
+        parts = self.features(batch, history, has_history) + id_part
+        return normalize(self.history_map(history) + parts, dim=1)
+
+
+class Towers(nn.Module):
+    """Both towers of a model."""
+
+    def __init__(self, item: ItemTower, user: UserTower) -> None:
+        """Holds the towers."""
+        super().__init__()
+        self.item = item
+        self.user = user
