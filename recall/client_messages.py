@@ -1,0 +1,267 @@
+"""The client's side of `recall.v1`: questions to request messages, and reply messages to frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from recall.errors import FieldViolation, InvalidRequestError
+from recall.live.convert import features_from_message, features_to_messages
+from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
+from recall.live.records import ItemRecord
+from recall.schema import FeatureMap, FeatureValue
+from recall.v1 import recall_pb2 as pb
+
+_ANSWERED_FROM = {
+    pb.ANSWERED_FROM_HISTORY: AnsweredFrom.HISTORY,
+    pb.ANSWERED_FROM_FEATURES: AnsweredFrom.FEATURES,
+    pb.ANSWERED_FROM_POPULARITY: AnsweredFrom.POPULARITY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertWarning:
+    """Something about an item that did not stop its write; `code` is `UNKNOWN_FEATURE` or `LOW_INFORMATION`."""
+
+    item_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpsertReply:
+    """What an upsert did: the sequence of its last item, durable and visible, unless it only validated."""
+
+    sequence: int
+    model_id: str
+    warnings: tuple[UpsertWarning, ...]
+
+    @classmethod
+    def from_message(cls, reply: pb.UpsertItemsResponse) -> UpsertReply:
+        """Returns the reply as a value."""
+        warnings = tuple(UpsertWarning(item_id=w.item_id, code=w.code, message=w.message) for w in reply.warnings)
+        return cls(sequence=reply.sequence, model_id=reply.model_id, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteReply:
+    """What a deletion did; `num_deleted` counts the ids that were stored."""
+
+    sequence: int
+    model_id: str
+    num_deleted: int
+
+    @classmethod
+    def from_message(cls, reply: pb.DeleteItemsResponse) -> DeleteReply:
+        """Returns the reply as a value."""
+        return cls(sequence=reply.sequence, model_id=reply.model_id, num_deleted=reply.num_deleted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemReply:
+    """A stored item; `item_sequence` is its last write, and `retrievable` whether the index holds it."""
+
+    item: ItemRecord
+    item_sequence: int
+    retrievable: bool
+    model_id: str
+    sequence: int
+
+    @classmethod
+    def from_message(cls, reply: pb.GetItemResponse) -> ItemReply:
+        """Returns the reply as a value."""
+        features, _, _ = features_from_message(reply.item.features, (), path="item.features")
+        attributes, _, _ = features_from_message(reply.item.attributes, (), path="item.attributes")
+        return cls(
+            item=ItemRecord(item_id=reply.item.item_id, features=features, attributes=attributes),
+            item_sequence=reply.item_sequence,
+            retrievable=reply.retrievable,
+            model_id=reply.model_id,
+            sequence=reply.sequence,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReply:
+    """What a server serves; the fields are those of `recall.v1.GetStatusResponse`, features as name to kind."""
+
+    model_id: str
+    sequence: int
+    snapshot: str
+    catalog_uuid: str
+    num_base: int
+    num_fresh: int
+    num_deleted: int
+    num_items: int
+    num_skipped: int
+    index_kind: str
+    index_parameters: Mapping[str, str]
+    dim: int
+    item_features: Mapping[str, str]
+    user_features: Mapping[str, str]
+    last_switch_error: str
+
+    @classmethod
+    def from_message(cls, reply: pb.GetStatusResponse) -> StatusReply:
+        """Returns the reply as a value."""
+        return cls(
+            model_id=reply.model_id,
+            sequence=reply.sequence,
+            snapshot=reply.snapshot,
+            catalog_uuid=reply.catalog_uuid,
+            num_base=reply.num_base,
+            num_fresh=reply.num_fresh,
+            num_deleted=reply.num_deleted,
+            num_items=reply.num_items,
+            num_skipped=reply.num_skipped,
+            index_kind=reply.index_kind,
+            index_parameters=dict(reply.index_parameters),
+            dim=reply.dim,
+            item_features={feature.name: feature.kind for feature in reply.item_features},
+            user_features={feature.name: feature.kind for feature in reply.user_features},
+            last_switch_error=reply.last_switch_error,
+        )
+
+
+def checked_features(values: Mapping[str, object], *, path: str = "features") -> FeatureMap:
+    """Returns plain values as features: string, number, list of strings, list of numbers.
+
+    None and empty lists count as missing and are left out. Which kind a feature must have is the server's to say.
+
+    Raises:
+        InvalidRequestError: Values have other types; all of them are listed.
+    """
+    features: dict[str, FeatureValue] = {}
+    violations = []
+    for name, value in values.items():
+        try:
+            feature = _feature_value(value)
+        except ValueError as error:
+            violations.append(FieldViolation(field=f"{path}.{name}", description=str(error)))
+            continue
+        if feature is not None:
+            features[name] = feature
+    if violations:
+        raise InvalidRequestError(violations)
+    return features
+
+
+def _feature_value(value: object) -> FeatureValue | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return _list_value(list(value))
+    raise ValueError(f"{_shown(value)} has no kind; send a string, a number, a list of strings or a list of numbers")
+
+
+def _list_value(elements: list[object]) -> FeatureValue | None:
+    if not elements:
+        return None
+    if all(isinstance(element, str) for element in elements):
+        return tuple(str(element) for element in elements)
+    try:
+        if any(isinstance(element, (str, bool)) for element in elements):
+            raise ValueError("strings and truth values are no numbers")
+        return np.array(elements, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        text = f"{_shown(elements)} mixes types; send a list of strings or a list of numbers"
+        raise ValueError(text) from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@contextmanager
+def _refusing_values() -> Iterator[None]:
+    # A message takes no value that its wire type cannot hold, for example a limit beyond 32 bits.
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError([FieldViolation(field="request", description=str(error))]) from error
+
+
+@_refusing_values()
+def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
+    """Returns the request of a `Recall` call.
+
+    Raises:
+        InvalidRequestError: Features have types that no kind takes.
+    """
+    features = features_to_messages(checked_features(query.features or {}))
+    request = pb.RecallRequest(
+        user_id=query.user_id or "",
+        features=features,
+        limit=query.limit,
+        exclude_item_ids=query.exclude,
+        exclude_history=query.exclude_history,
+        exact=query.exact,
+        min_sequence=min_sequence,
+    )
+    if query.history is not None:
+        request.history.CopyFrom(pb.ItemIds(item_ids=query.history))
+    if query.vector is not None:
+        request.vector.CopyFrom(pb.FloatList(values=np.asarray(query.vector, dtype=np.float32).tolist()))
+    if query.candidates is not None:
+        request.candidate_item_ids.CopyFrom(pb.ItemIds(item_ids=query.candidates))
+    return request
+
+
+@_refusing_values()
+def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRequest:
+    """Returns the request of a `SimilarItems` call.
+
+    Raises:
+        InvalidRequestError: Features have types that no kind takes.
+    """
+    request = pb.SimilarItemsRequest(
+        limit=query.limit, exact=query.exact, min_sequence=min_sequence, exclude_item_ids=query.exclude
+    )
+    if query.features is not None:
+        features = features_to_messages(checked_features(query.features, path="item.features"))
+        request.item.CopyFrom(pb.Item(item_id=query.item_id or "", features=features))
+    elif query.item_id is not None:
+        request.item_id = query.item_id
+    return request
+
+
+@_refusing_values()
+def upsert_request(items: Sequence[ItemRecord], *, validate_only: bool) -> pb.UpsertItemsRequest:
+    """Returns the request of an `UpsertItems` call.
+
+    Raises:
+        InvalidRequestError: Features have types that no kind takes.
+    """
+    messages = []
+    for position, item in enumerate(items):
+        features = checked_features(item.features, path=f"items[{position}].features")
+        attributes = checked_features(item.attributes, path=f"items[{position}].attributes")
+        messages.append(
+            pb.Item(
+                item_id=item.item_id,
+                features=features_to_messages(features),
+                attributes=features_to_messages(attributes),
+            )
+        )
+    return pb.UpsertItemsRequest(items=messages, validate_only=validate_only)
+
+
+def result_of(reply: pb.RecallResponse | pb.SimilarItemsResponse) -> Result:
+    """Returns the items of a reply."""
+    answered_from = AnsweredFrom.VECTOR
+    if isinstance(reply, pb.RecallResponse):
+        answered_from = _ANSWERED_FROM.get(reply.answered_from, AnsweredFrom.VECTOR)
+    return Result(
+        item_ids=list(reply.item_ids),
+        scores=np.array(reply.scores, dtype=np.float32),
+        model_id=reply.model_id,
+        sequence=reply.sequence,
+        short_reason=reply.short_reason,
+        answered_from=answered_from,
+    )

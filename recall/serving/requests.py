@@ -1,0 +1,199 @@
+"""Messages of `recall.v1` to values: every request is checked here, all fields at once.
+
+Each function raises one `InvalidRequestError` with every violation it found; a value that comes out is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall.errors import FieldViolation, InvalidRequestError
+from recall.live.convert import check_id, features_from_message, item_from_message
+from recall.live.query import RecallQuery, SimilarQuery
+from recall.live.records import ItemRecord
+from recall.schema import DataSchema
+from recall.v1 import recall_pb2 as pb
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 10_000
+MAX_BATCH = 1_000
+
+
+def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> RecallQuery:
+    """Returns the question of a `Recall` call.
+
+    Raises:
+        InvalidRequestError: Fields are invalid; all of them are listed.
+    """
+    violations: list[FieldViolation] = []
+    if request.user_id:
+        violations += check_id(request.user_id, path="user_id")
+    features, wrong, _ = features_from_message(request.features, schema.user_features, path="features")
+    violations += wrong
+    vector = None
+    if request.HasField("vector"):
+        vector, wrong = _vector(request.vector.values, dim)
+        violations += wrong
+    violations += _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
+    violations += _id_violations(request.history.item_ids, "history.item_ids")
+    violations += _id_violations(request.candidate_item_ids.item_ids, "candidate_item_ids.item_ids")
+    _refuse(violations)
+    candidates = request.candidate_item_ids
+    return RecallQuery(
+        user_id=request.user_id or None,
+        features=features if request.features else None,
+        history=tuple(request.history.item_ids) if request.HasField("history") else None,
+        vector=vector,
+        limit=request.limit or DEFAULT_LIMIT,
+        candidates=tuple(candidates.item_ids) if request.HasField("candidate_item_ids") else None,
+        exclude=tuple(request.exclude_item_ids),
+        exclude_history=request.exclude_history if request.HasField("exclude_history") else True,
+        exact=request.exact,
+    )
+
+
+def similar_query(request: pb.SimilarItemsRequest, schema: DataSchema) -> SimilarQuery:
+    """Returns the question of a `SimilarItems` call.
+
+    Raises:
+        InvalidRequestError: Fields are invalid; all of them are listed.
+    """
+    violations = _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
+    violations += _by_violations(request.by)
+    item_id, features = None, None
+    case = request.WhichOneof("of")
+    if case == "item_id":
+        item_id = request.item_id
+        violations += check_id(item_id, path="item_id")
+    elif case == "item":
+        item_id = request.item.item_id or None
+        record, wrong, _ = item_from_message(request.item, schema, path="item")
+        violations += [v for v in wrong if item_id or v.field != "item.item_id"]
+        features = record.features
+        if not request.item.features:
+            text = "it is empty; send at least one feature, or item_id alone for a stored item"
+            violations.append(FieldViolation(field="item.features", description=text))
+    else:
+        text = "neither is set; send item_id for a stored item, or item with features"
+        violations.append(FieldViolation(field="item_id|item", description=text))
+    _refuse(violations)
+    return SimilarQuery(
+        item_id=item_id,
+        features=features,
+        limit=request.limit or DEFAULT_LIMIT,
+        exclude=tuple(request.exclude_item_ids),
+        exact=request.exact,
+    )
+
+
+def items_to_upsert(request: pb.UpsertItemsRequest, schema: DataSchema) -> list[ItemRecord]:
+    """Returns the items of an `UpsertItems` call.
+
+    Raises:
+        InvalidRequestError: Fields are invalid; all of them are listed.
+    """
+    violations = _batch_size_violations(len(request.items), "items")
+    _refuse(violations)
+    records = []
+    for position, message in enumerate(request.items):
+        record, wrong, _ = item_from_message(message, schema, path=f"items[{position}]")
+        records.append(record)
+        violations += wrong
+    violations += _repeated_violations([record.item_id for record in records], "items", suffix=".item_id")
+    _refuse(violations)
+    return records
+
+
+def ids_to_delete(request: pb.DeleteItemsRequest) -> tuple[str, ...]:
+    """Returns the ids of a `DeleteItems` call.
+
+    Raises:
+        InvalidRequestError: Fields are invalid; all of them are listed.
+    """
+    violations = _batch_size_violations(len(request.item_ids), "item_ids")
+    _refuse(violations)
+    violations += _id_violations(request.item_ids, "item_ids")
+    violations += _repeated_violations(request.item_ids, "item_ids")
+    _refuse(violations)
+    return tuple(request.item_ids)
+
+
+def id_to_get(request: pb.GetItemRequest) -> str:
+    """Returns the id of a `GetItem` call.
+
+    Raises:
+        InvalidRequestError: Fields are invalid; all of them are listed.
+    """
+    _refuse(check_id(request.item_id, path="item_id") + _sequence_violations(request.min_sequence))
+    return request.item_id
+
+
+def _refuse(violations: Sequence[FieldViolation]) -> None:
+    if violations:
+        raise InvalidRequestError(violations)
+
+
+def _common_violations(limit: int, min_sequence: int, exclude: Sequence[str]) -> list[FieldViolation]:
+    violations = _sequence_violations(min_sequence) + _id_violations(exclude, "exclude_item_ids")
+    if limit < 0 or limit > MAX_LIMIT:
+        text = f"{limit} is outside 1..{MAX_LIMIT:,}; send a limit within it, or 0 for {DEFAULT_LIMIT}"
+        violations.append(FieldViolation(field="limit", description=text))
+    return violations
+
+
+def _sequence_violations(min_sequence: int) -> list[FieldViolation]:
+    if min_sequence >= 0:
+        return []
+    text = f"{min_sequence} is negative; send the sequence of an earlier reply, or 0 not to wait"
+    return [FieldViolation(field="min_sequence", description=text)]
+
+
+def _by_violations(by: int) -> list[FieldViolation]:
+    if by in (pb.SIMILAR_BY_UNSPECIFIED, pb.SIMILAR_BY_VECTOR):
+        return []
+    if by == pb.SIMILAR_BY_TWINS:
+        text = "SIMILAR_BY_TWINS is not available in this release; send SIMILAR_BY_VECTOR"
+    else:
+        text = f"{by} is no known value; send SIMILAR_BY_VECTOR"
+    return [FieldViolation(field="by", description=text)]
+
+
+def _id_violations(ids: Sequence[str], path: str) -> list[FieldViolation]:
+    return [v for position, value in enumerate(ids) for v in check_id(value, path=f"{path}[{position}]")]
+
+
+def _batch_size_violations(size: int, path: str) -> list[FieldViolation]:
+    if 1 <= size <= MAX_BATCH:
+        return []
+    text = f"{size:,} entries are outside 1..{MAX_BATCH:,}; send at least one, and many in several calls"
+    return [FieldViolation(field=path, description=text)]
+
+
+def _repeated_violations(ids: Sequence[str], path: str, *, suffix: str = "") -> list[FieldViolation]:
+    first: dict[str, int] = {}
+    violations = []
+    for position, item_id in enumerate(ids):
+        earlier = first.setdefault(item_id, position)
+        if earlier != position and item_id:
+            text = f"{item_id!r} stands at {path}[{earlier}] too; send each id once"
+            violations.append(FieldViolation(field=f"{path}[{position}]{suffix}", description=text))
+    return violations
+
+
+def _vector(values: Sequence[float], dim: int) -> tuple[NDArray[np.float32], list[FieldViolation]]:
+    vector = np.array(values, dtype=np.float32)
+    vector.setflags(write=False)
+    finite = np.isfinite(vector)
+    if len(vector) != dim:
+        text = f"it has {len(vector)} numbers; send {dim}, the dimension of the served model"
+    elif not finite.all():
+        position = int(np.argmin(finite))
+        text = f"element {position} is {vector[position]}; send finite numbers"
+    elif not vector.any():
+        text = "it is all zeros and points nowhere; send a vector with a direction"
+    else:
+        return vector, []
+    return vector, [FieldViolation(field="vector", description=text)]

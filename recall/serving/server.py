@@ -1,0 +1,161 @@
+"""The server process: gRPC services, health, and an orderly start and stop.
+
+Life of a server: bound and NOT_SERVING while the snapshot loads (calls get UNAVAILABLE), SERVING, then on SIGTERM or
+SIGINT NOT_SERVING again while calls under way end within the grace time, and at last the system is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from recall.errors import ConfigError
+from recall.live.service import RecallSystem
+from recall.serving.config import ServerConfig, joined_address
+from recall.serving.servicer import RecallServicer
+from recall.v1 import recall_pb2, recall_pb2_grpc
+
+SERVICE_NAME: str = recall_pb2.DESCRIPTOR.services_by_name["RecallService"].full_name
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Whether a stop was asked for, and whether somebody waits for that; until then a signal interrupts."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    expected: threading.Event = field(default_factory=threading.Event)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Takes a signal."""
+        self.asked.set()
+        if not self.expected.is_set():
+            raise KeyboardInterrupt
+
+
+class RecallServer:
+    """A gRPC server that listens from the start and answers from `attach` to `stop`."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        """Binds the port and starts to listen, NOT_SERVING.
+
+        Raises:
+            ConfigError: The address cannot be listened on, for example because another server has it.
+        """
+        self._config = config
+        self._servicer = RecallServicer(config.max_wait_seconds)
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(1, "recall-health")
+        )
+        self._server = grpc.server(
+            ThreadPoolExecutor(config.threads, "recall-rpc"),
+            maximum_concurrent_rpcs=config.max_in_flight,
+            options=_options(config),
+        )
+        self._register()
+        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.port = self._bind()
+        self._server.start()
+
+    @property
+    def address(self) -> str:
+        """Host and real port."""
+        return joined_address(self._config.host, self.port)
+
+    def attach(self, system: RecallSystem) -> None:
+        """Answers calls from `system` from now on, SERVING."""
+        self._servicer.attach(system)
+        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Turns NOT_SERVING, refuses new calls, and returns when those under way ended or the grace time is over."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(self._config.grace_seconds).wait()
+
+    def _register(self) -> None:
+        recall_pb2_grpc.add_RecallServiceServicer_to_server(self._servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._config.serves_reflection():
+            names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    def _bind(self) -> int:
+        address = self._config.address()
+        cure = "stop the server that has it, or choose another with --port (0 takes a free one)"
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"cannot listen on {address}: the address is in use or not of this machine; {cure}"
+            ) from error
+        if port == 0:
+            raise ConfigError(f"cannot listen on {address}: the address is in use or not of this machine; {cure}")
+        return port
+
+    def _set_health(self, state: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in (health.OVERALL_HEALTH, SERVICE_NAME):
+            self._health.set(name, state)
+
+
+def _options(config: ServerConfig) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share its calls
+        ("grpc.max_receive_message_length", config.max_message_bytes),
+        ("grpc.max_send_message_length", config.max_message_bytes),
+    ]
+
+
+def serve(config: ServerConfig, open_system: Callable[[], RecallSystem], announce: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; call it from the main thread.
+
+    Args:
+        config: Settings of the server.
+        open_system: Loads what is served; called once the port is bound.
+        announce: Takes the line `serving on HOST:PORT` once calls are answered.
+
+    Raises:
+        ConfigError: The address cannot be listened on.
+        RecallError: The system cannot be opened.
+        KeyboardInterrupt: A signal came before the system was open.
+    """
+    with _stop_signals() as stop:
+        server = RecallServer(config)
+        if not config.is_loopback():
+            _LOG.warning("%s is reachable from other machines, without encryption or authentication", server.address)
+        try:
+            system = open_system()
+        except BaseException:
+            server.stop()
+            raise
+        try:
+            server.attach(system)
+            stop.expected.set()
+            announce(f"serving on {server.address}")
+            stop.asked.wait()
+            _LOG.info("stopping: calls under way have %g seconds", config.grace_seconds)
+        finally:
+            server.stop()
+            system.close()
+    _LOG.info("stopped")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

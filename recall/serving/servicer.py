@@ -1,0 +1,81 @@
+"""The RPC methods of `recall.v1.RecallService`: check the request, ask the system, write the reply."""
+
+from __future__ import annotations
+
+import grpc
+
+from recall.errors import UnavailableError
+from recall.live.service import RecallSystem
+from recall.serving import replies, requests
+from recall.serving.status import aborting
+from recall.v1 import recall_pb2 as pb
+from recall.v1 import recall_pb2_grpc
+
+_MARGIN_SECONDS = 0.1  # left of the caller's deadline, so that a wait that fails can still say why
+
+
+class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
+    """Answers from the attached system; UNAVAILABLE until there is one."""
+
+    def __init__(self, max_wait_seconds: float) -> None:
+        """Starts without a system; `max_wait_seconds` bounds the wait for `min_sequence`."""
+        self._max_wait_seconds = max_wait_seconds
+        self._system: RecallSystem | None = None
+
+    def attach(self, system: RecallSystem) -> None:
+        """Answers from `system` from now on."""
+        self._system = system
+
+    def Recall(self, request: pb.RecallRequest, context: grpc.ServicerContext) -> pb.RecallResponse:
+        """Returns the best items for a user."""
+        with aborting(context):
+            system = self._attached()
+            query = requests.recall_query(request, system.schema, dim=system.dim)
+            self._wait(system, request.min_sequence, context)
+            return replies.recall_response(system.recall(query))
+
+    def SimilarItems(self, request: pb.SimilarItemsRequest, context: grpc.ServicerContext) -> pb.SimilarItemsResponse:
+        """Returns the nearest neighbours of an item."""
+        with aborting(context):
+            system = self._attached()
+            query = requests.similar_query(request, system.schema)
+            self._wait(system, request.min_sequence, context)
+            return replies.similar_response(system.similar(query))
+
+    def UpsertItems(self, request: pb.UpsertItemsRequest, context: grpc.ServicerContext) -> pb.UpsertItemsResponse:
+        """Inserts or replaces items, all or none."""
+        with aborting(context):
+            system = self._attached()
+            items = requests.items_to_upsert(request, system.schema)
+            return replies.upsert_response(system.upsert(items, validate_only=request.validate_only))
+
+    def DeleteItems(self, request: pb.DeleteItemsRequest, context: grpc.ServicerContext) -> pb.DeleteItemsResponse:
+        """Deletes items, all or none."""
+        with aborting(context):
+            system = self._attached()
+            return replies.delete_response(system.delete(requests.ids_to_delete(request)))
+
+    def GetItem(self, request: pb.GetItemRequest, context: grpc.ServicerContext) -> pb.GetItemResponse:
+        """Returns what is stored of one item."""
+        with aborting(context):
+            system = self._attached()
+            item_id = requests.id_to_get(request)
+            self._wait(system, request.min_sequence, context)
+            return replies.item_response(system.get(item_id))
+
+    def GetStatus(self, request: pb.GetStatusRequest, context: grpc.ServicerContext) -> pb.GetStatusResponse:
+        """Returns what is served."""
+        with aborting(context):
+            return replies.status_response(self._attached().status())
+
+    def _attached(self) -> RecallSystem:
+        if self._system is None:
+            raise UnavailableError("the server is starting; try again in a moment")
+        return self._system
+
+    def _wait(self, system: RecallSystem, sequence: int, context: grpc.ServicerContext) -> None:
+        if sequence <= 0:
+            return
+        left = context.time_remaining()
+        seconds = self._max_wait_seconds if left is None else min(self._max_wait_seconds, left - _MARGIN_SECONDS)
+        system.wait_for(sequence, max(seconds, 0.0))
