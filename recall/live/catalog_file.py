@@ -51,9 +51,12 @@ def create_file(path: Path, schema: DataSchema) -> None:
     Raises:
         CatalogError: The path exists, or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be created: {error}; name a writable folder") from error
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
         with translated_errors(temporary):
             _fill(temporary, schema)
         os.link(temporary, path)  # unlike a rename it refuses an existing file
