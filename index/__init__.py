@@ -1,1 +1,92 @@
-"""Vector and row indexes: exact, FAISS, LSH and the live index over them."""
+"""Vector and row indexes: exact, FAISS, LSH and the live index over them.
+
+Names load on first use, so that `import index` is quick and needs no FAISS.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from index.errors import (
+        InvalidIndexConfigError,
+        InvalidQueryError,
+        InvalidVectorError,
+        MissingBackendError,
+        SnapshotDamagedError,
+        SnapshotMismatchError,
+        VectorIndexError,
+    )
+    from index.factory import IndexConfig, build_index
+    from index.flat import AppendableFlat, FlatIndex
+    from index.hnsw import HnswIndex
+    from index.live import IndexCounts, LiveIndex
+    from index.lsh import HyperplaneLsh
+    from index.protocols import AppendableIndex, Hits, ItemIndex, Neighbors, SearchOptions, VectorIndex
+    from index.rows import RowTable
+    from index.space import load_space, save_space
+    from index.topk import top_k
+
+_MODULES = {
+    "AppendableFlat": "index.flat",
+    "AppendableIndex": "index.protocols",
+    "FlatIndex": "index.flat",
+    "Hits": "index.protocols",
+    "HnswIndex": "index.hnsw",
+    "HyperplaneLsh": "index.lsh",
+    "IndexConfig": "index.factory",
+    "IndexCounts": "index.live",
+    "InvalidIndexConfigError": "index.errors",
+    "InvalidQueryError": "index.errors",
+    "InvalidVectorError": "index.errors",
+    "ItemIndex": "index.protocols",
+    "LiveIndex": "index.live",
+    "MissingBackendError": "index.errors",
+    "Neighbors": "index.protocols",
+    "RowTable": "index.rows",
+    "SearchOptions": "index.protocols",
+    "SnapshotDamagedError": "index.errors",
+    "SnapshotMismatchError": "index.errors",
+    "VectorIndex": "index.protocols",
+    "VectorIndexError": "index.errors",
+    "build_index": "index.factory",
+    "load_space": "index.space",
+    "save_space": "index.space",
+    "top_k": "index.topk",
+}
+
+__all__ = [
+    "AppendableFlat",
+    "AppendableIndex",
+    "FlatIndex",
+    "Hits",
+    "HnswIndex",
+    "HyperplaneLsh",
+    "IndexConfig",
+    "IndexCounts",
+    "InvalidIndexConfigError",
+    "InvalidQueryError",
+    "InvalidVectorError",
+    "ItemIndex",
+    "LiveIndex",
+    "MissingBackendError",
+    "Neighbors",
+    "RowTable",
+    "SearchOptions",
+    "SnapshotDamagedError",
+    "SnapshotMismatchError",
+    "VectorIndex",
+    "VectorIndexError",
+    "build_index",
+    "load_space",
+    "save_space",
+    "top_k",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name from its module when it is first asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'index' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(import_module(_MODULES[name]), name)

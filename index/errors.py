@@ -13,6 +13,10 @@ class InvalidQueryError(VectorIndexError):
     """A search argument is out of range, for example `k < 1`."""
 
 
+class InvalidIndexConfigError(VectorIndexError):
+    """An index parameter is out of range or of an unknown kind."""
+
+
 class MissingBackendError(VectorIndexError):
     """An optional library (FAISS) is not installed."""
 

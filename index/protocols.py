@@ -26,8 +26,9 @@ class Neighbors:
     """Rows found for each query.
 
     Attributes:
-        rows: [num_queries, k] int64; slots from `counts[i]` on hold -1 and never leave this package.
-        scores: [num_queries, k] float32, descending; unused slots hold -inf.
+        rows: [num_queries, width] int64, width = min(k, rows held); slots from `counts[i]` on hold -1 and never
+            leave this package.
+        scores: [num_queries, width] float32, descending; unused slots hold -inf.
         counts: [num_queries] int64, how many slots of a query are used.
     """
 

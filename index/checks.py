@@ -1,0 +1,97 @@
+"""What comes into an index is checked here, once: vectors, queries, `k` and row bitmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from index import bitmap
+from index.errors import InvalidQueryError, InvalidVectorError
+from index.protocols import FloatArray, RowBitmap
+
+_BLOCK_ROWS = 65_536
+
+
+def as_matrix(vectors: ArrayLike, *, dim: int | None, what: str) -> FloatArray:
+    """Returns `vectors` as C-contiguous float32 [n, dim], without a copy where it already is.
+
+    Args:
+        vectors: Array of two axes.
+        dim: Length wanted of each vector; None takes any.
+        what: Name of the argument, for the message.
+
+    Raises:
+        InvalidVectorError: The shape is another.
+    """
+    matrix: FloatArray = np.ascontiguousarray(np.asarray(vectors), dtype=np.float32)
+    if matrix.ndim != 2 or matrix.shape[1] == 0 or (dim is not None and matrix.shape[1] != dim):
+        wanted = f"[n, {dim}]" if dim is not None else "[n, dim] with dim >= 1"
+        raise InvalidVectorError(f"{what} has shape {list(matrix.shape)}; want {wanted}: use the model of this index")
+    return matrix
+
+
+def largest_norm(vectors: FloatArray, *, what: str, names: Sequence[str] | None = None) -> float:
+    """Checks that every vector is finite and not zero, and returns the greatest length.
+
+    Args:
+        vectors: [n, dim] float32.
+        what: Name of the argument, for the message.
+        names: [n] item ids, for the message.
+
+    Raises:
+        InvalidVectorError: A vector is NaN, infinite, zero, or too large or too small for float32 scores.
+    """
+    largest = 0.0
+    for start in range(0, vectors.shape[0], _BLOCK_ROWS):
+        block = vectors[start : start + _BLOCK_ROWS]
+        squares = np.einsum("ij,ij->i", block, block)
+        bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
+        if bad.size:
+            row = start + int(bad[0])
+            place = f"{what}[{row}]" if names is None else f"{what}[{row}] (item {names[row]!r})"
+            raise InvalidVectorError(f"{place} {_fault(vectors[row])}; want a finite vector that is not zero")
+        largest = max(largest, float(squares.max()))
+    return float(np.sqrt(largest))
+
+
+def check_queries(queries: ArrayLike, k: int, *, dim: int) -> FloatArray:
+    """Returns queries as C-contiguous float32 [num_queries, dim].
+
+    Raises:
+        InvalidVectorError: A query is not finite or has another dimension.
+        InvalidQueryError: `k` is below 1.
+    """
+    if k < 1:
+        raise InvalidQueryError(f"k is {k}; want at least 1")
+    matrix = as_matrix(queries, dim=dim, what="queries")
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite.all(axis=1))[0])
+        raise InvalidVectorError(f"queries[{row}] {_fault(matrix[row])}; want finite values")
+    return matrix
+
+
+def check_allowed(allowed: RowBitmap | None, num_rows: int) -> None:
+    """Checks that a bitmap covers `num_rows` rows.
+
+    Raises:
+        InvalidQueryError: It is too short or not of bytes.
+    """
+    if allowed is None:
+        return
+    if allowed.dtype != np.uint8 or allowed.ndim != 1 or allowed.size < bitmap.num_bytes(num_rows):
+        raise InvalidQueryError(
+            f"allowed is {allowed.dtype} of shape {list(allowed.shape)}; "
+            f"want uint8 of at least {bitmap.num_bytes(num_rows)} bytes for {num_rows} rows"
+        )
+
+
+def _fault(vector: FloatArray) -> str:
+    for name, where in (("NaN", np.isnan(vector)), ("infinite", np.isinf(vector))):
+        if where.any():
+            return f"is {name} at position {int(np.flatnonzero(where)[0])}"
+    if not vector.any():
+        return "is zero"
+    return f"has values too far from 1 for float32 (largest magnitude {float(np.abs(vector).max()):g})"

@@ -1,0 +1,235 @@
+"""Exact search: the oracle that every other kind is measured against, and the first home of fresh rows.
+
+Candidates come from blocked matrix products, whose floats depend on the shape of the block. A row is kept while its
+product is within the rounding margin of the k-th best, then scored by `index.rescore`; so the result is exactly the
+top k by the kernel's scores, ties included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index import bitmap, checks
+from index.errors import InvalidQueryError
+from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
+from index.rescore import score_one
+from index.topk import best, gather_neighbors
+
+_BLOCK_SCORES = 4_194_304
+_BLOCK_QUERIES = 256
+_LEAST = float(np.finfo(np.float32).min)
+_UNIT_ROUNDOFF = 2.0**-24
+
+
+def exact_search(
+    vectors: FloatArray, queries: FloatArray, k: int, *, allowed: RowBitmap | None, largest_norm: float
+) -> Neighbors:
+    """Returns the exact top `k` of checked queries over `vectors`.
+
+    Args:
+        vectors: [num_rows, dim] float32, C-contiguous.
+        queries: [num_queries, dim] float32, C-contiguous, finite.
+        k: At least 1.
+        allowed: Rows that may be returned; None allows every row.
+        largest_norm: Greatest length of a vector, which bounds rounding.
+    """
+    found: list[tuple[RowArray, FloatArray]] = []
+    for start in range(0, queries.shape[0], _BLOCK_QUERIES):
+        some = queries[start : start + _BLOCK_QUERIES]
+        for query, rows in zip(some, _candidates(vectors, some, k, allowed=allowed, norm=largest_norm), strict=True):
+            found.append(best(rows, score_one(query, vectors, rows), k))
+    return gather_neighbors(found, min(k, vectors.shape[0]))
+
+
+class FlatIndex:
+    """Exact search over rows that never change."""
+
+    kind = "flat"
+
+    def __init__(self, vectors: FloatArray) -> None:
+        """Keeps the array, which may be a memory map; nobody may write to it.
+
+        Args:
+            vectors: [num_rows, dim] float32.
+
+        Raises:
+            InvalidVectorError: A vector is not finite or is zero.
+        """
+        self._vectors = checks.as_matrix(vectors, dim=None, what="vectors")
+        self._largest_norm = checks.largest_norm(self._vectors, what="vectors")
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self._vectors.shape[1])
+
+    @property
+    def num_rows(self) -> int:
+        """Rows held."""
+        return int(self._vectors.shape[0])
+
+    @property
+    def vectors(self) -> FloatArray:
+        """[num_rows, dim] float32; not to be written."""
+        return self._vectors
+
+    @property
+    def largest_norm(self) -> float:
+        """Greatest length of a vector, 0 without rows."""
+        return self._largest_norm
+
+    def parameters(self) -> Parameters:
+        """Returns what the index was built with: nothing but its kind."""
+        return {"kind": self.kind}
+
+    def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
+        """Returns the exact top `k`; see `VectorIndex.search`."""
+        queries = checks.check_queries(queries, k, dim=self.dim)
+        checks.check_allowed(allowed, self.num_rows)
+        return exact_search(self._vectors, queries, k, allowed=allowed, largest_norm=self._largest_norm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What readers of an `AppendableFlat` see: a buffer whose first `num_rows` rows never change."""
+
+    buffer: FloatArray
+    num_rows: int
+    largest_norm: float
+
+
+class AppendableFlat:
+    """Exact search over rows that grow at the end.
+
+    A full buffer is replaced by one of twice the size; readers that hold the old one go on with it.
+    """
+
+    kind = "flat"
+
+    def __init__(self, dim: int, *, capacity: int = 1024) -> None:
+        """Starts empty, with room for `capacity` rows of `dim` values."""
+        self._published = _Published(np.empty((capacity, dim), dtype=np.float32), 0, 0.0)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self._published.buffer.shape[1])
+
+    @property
+    def num_rows(self) -> int:
+        """Rows appended so far."""
+        return self._published.num_rows
+
+    @property
+    def vectors(self) -> FloatArray:
+        """[num_rows, dim] float32, as of now; not to be written."""
+        published = self._published
+        return published.buffer[: published.num_rows]
+
+    @property
+    def largest_norm(self) -> float:
+        """Greatest length of a vector, 0 without rows."""
+        return self._published.largest_norm
+
+    def parameters(self) -> Parameters:
+        """Returns what the index was built with: nothing but its kind."""
+        return {"kind": self.kind}
+
+    def append(self, vectors: FloatArray) -> None:
+        """Adds rows at the end; see `AppendableIndex.append`."""
+        vectors = checks.as_matrix(vectors, dim=self.dim, what="vectors")
+        norm = checks.largest_norm(vectors, what="vectors")
+        old = self._published
+        num_rows = old.num_rows + vectors.shape[0]
+        buffer = old.buffer
+        if num_rows > buffer.shape[0]:
+            buffer = np.empty((max(num_rows, 2 * buffer.shape[0]), self.dim), dtype=np.float32)
+            buffer[: old.num_rows] = old.buffer[: old.num_rows]
+        buffer[old.num_rows : num_rows] = vectors
+        self._published = _Published(buffer, num_rows, max(old.largest_norm, norm))
+
+    def search(
+        self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None, num_rows: int | None = None
+    ) -> Neighbors:
+        """Returns the exact top `k` of the first `num_rows` rows; see `AppendableIndex.search`."""
+        published = self._published
+        num_rows = checked_bound(num_rows, published.num_rows)
+        queries = checks.check_queries(queries, k, dim=self.dim)
+        checks.check_allowed(allowed, num_rows)
+        vectors = published.buffer[:num_rows]
+        return exact_search(vectors, queries, k, allowed=allowed, largest_norm=published.largest_norm)
+
+
+def checked_bound(num_rows: int | None, published: int) -> int:
+    """Returns the row count a search is bounded by.
+
+    Raises:
+        InvalidQueryError: It is negative or above the published count.
+    """
+    if num_rows is None:
+        return published
+    if not 0 <= num_rows <= published:
+        raise InvalidQueryError(f"num_rows is {num_rows}; want 0 to the {published} rows published")
+    return num_rows
+
+
+def _candidates(
+    vectors: FloatArray, queries: FloatArray, k: int, *, allowed: RowBitmap | None, norm: float
+) -> list[RowArray]:
+    """Returns for each query every row that may be in its top k by the kernel's scores."""
+    # Two ways to sum dim products differ by at most 2 * dim * unit roundoff * |q||v|. The k-th score and a row's own
+    # may each be off by that, hence twice; the rest of the factor covers second order terms.
+    lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
+    margins = 6.0 * queries.shape[1] * _UNIT_ROUNDOFF * norm * lengths
+    size = max(4096, _BLOCK_SCORES // queries.shape[0])
+    kept: list[tuple[RowArray, FloatArray]] = [_NOTHING] * queries.shape[0]
+    floors = [_LEAST] * queries.shape[0]
+    for rows, block, barred in _blocks(vectors, size, allowed):
+        scores = queries @ block.T
+        if barred is not None:
+            scores[:, barred] = -np.inf
+        for i, line in enumerate(scores):
+            passed = np.flatnonzero(line >= floors[i])
+            if passed.size:
+                kept[i], floors[i] = _merge(kept[i], (rows[passed], line[passed]), k, margin=float(margins[i]))
+    return [rows for rows, _ in kept]
+
+
+_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+
+
+def _merge(
+    old: tuple[RowArray, FloatArray], new: tuple[RowArray, FloatArray], k: int, *, margin: float
+) -> tuple[tuple[RowArray, FloatArray], float]:
+    """Joins candidates, drops those clearly below the k-th best, and returns the score below which none counts."""
+    rows, scores = new
+    if old[0].size:
+        rows, scores = np.concatenate((old[0], rows)), np.concatenate((old[1], scores))
+    if rows.size < k:
+        return (rows, scores), _LEAST
+    floor = float(np.partition(scores, scores.size - k)[scores.size - k]) - margin
+    near = np.flatnonzero(scores >= floor)
+    return (rows[near], scores[near]), floor
+
+
+def _blocks(
+    vectors: FloatArray, size: int, allowed: RowBitmap | None
+) -> Iterator[tuple[RowArray, FloatArray, NDArray[np.int64] | None]]:
+    """Yields rows, their vectors, and which columns are barred after all (None: none)."""
+    for start in range(0, vectors.shape[0], size):
+        stop = min(start + size, vectors.shape[0])
+        rows = np.arange(start, stop, dtype=np.int64)
+        if allowed is None:
+            yield rows, vectors[start:stop], None
+            continue
+        mask = bitmap.to_mask(allowed, start, stop)
+        num_allowed = np.count_nonzero(mask)
+        if 2 * num_allowed >= mask.size:
+            yield rows, vectors[start:stop], np.flatnonzero(~mask)
+        elif num_allowed:
+            chosen = rows[mask]
+            yield chosen, vectors[chosen], None

@@ -1,0 +1,61 @@
+"""The fresh part of a live index: what was written since the base was built, in insertion order.
+
+Only the writer changes it, and only by adding at the end. A reader holds a row count and a live bitmap, so rows added
+later do not exist for it. An item that is written again gets a new row; at most one of its rows is live in a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from index import bitmap
+from index.flat import AppendableFlat
+from index.protocols import FloatArray, RowArray, RowBitmap
+
+
+class FreshPart:
+    """Rows of an `AppendableFlat` with their item ids."""
+
+    def __init__(self, dim: int) -> None:
+        """Starts empty, for vectors of length `dim`."""
+        self.index = AppendableFlat(dim)
+        self.item_ids: list[str] = []
+        self._last_row: dict[str, int] = {}
+        self._row_before: list[int] = []
+
+    @property
+    def num_rows(self) -> int:
+        """Rows added so far, live or not."""
+        return self.index.num_rows
+
+    def append(self, item_ids: Sequence[str], vectors: FloatArray) -> RowArray:
+        """Adds one row an item and returns the rows, [len(item_ids)] int64.
+
+        Raises:
+            InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was added.
+        """
+        first = self.num_rows
+        self.index.append(vectors)
+        for row, item_id in enumerate(item_ids, start=first):
+            # The id leads to the row only once everything about the row is there.
+            self.item_ids.append(item_id)
+            self._row_before.append(self._last_row.get(item_id, -1))
+            self._last_row[item_id] = row
+        return np.arange(first, first + len(item_ids), dtype=np.int64)
+
+    def find(self, item_id: str, live: RowBitmap, num_rows: int) -> int:
+        """Returns the row that holds an item in the view of `live` and `num_rows`, or -1."""
+        row = self._last_row.get(item_id, -1)
+        while row >= num_rows:
+            row = self._row_before[row]
+        return row if row >= 0 and bitmap.contains(live, row) else -1
+
+    def compacted(self, live: RowBitmap, num_rows: int) -> FreshPart:
+        """Returns a new part with the live rows of a view alone, in their order."""
+        rows = bitmap.to_rows(live, num_rows)
+        part = FreshPart(self.index.dim)
+        if rows.size:
+            part.append([self.item_ids[row] for row in rows], self.index.vectors[rows])
+        return part

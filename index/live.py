@@ -1,0 +1,162 @@
+"""The live index: an immutable base, a fresh part and tombstones, searched while they are written.
+
+Readers take the reference to one frozen view (`index.view`) and hold no lock; the writer prepares the next view
+beside it and swaps the reference. So a search sees an item in its old or its new state, never in neither or both,
+and every search that starts after `apply` returned sees the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index import checks
+from index.errors import InvalidQueryError
+from index.flat import FlatIndex
+from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
+from index.view import empty_view
+from index.view_search import search_view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexCounts:
+    """Sizes of the parts; `items == base - deleted + fresh`.
+
+    Attributes:
+        base: Rows of the base, live or not.
+        fresh: Live items in the fresh part.
+        deleted: Rows of the base that were deleted or replaced.
+        items: Items that a search may return.
+    """
+
+    base: int
+    fresh: int
+    deleted: int
+    items: int
+
+
+class LiveIndex:
+    """Items that are found as soon as they are written; implements `ItemIndex`."""
+
+    def __init__(self, item_ids: Sequence[str], vectors: FloatArray, base: VectorIndex, *, sequence: int) -> None:
+        """Starts with the base alone.
+
+        Args:
+            item_ids: [n] ids of the base rows, strictly ascending in UTF-8 byte order.
+            vectors: [n, dim] float32 of the base rows; may be a memory map. Nobody may write to it.
+            base: Index over exactly these rows.
+            sequence: Number of the last write that the base reflects.
+
+        Raises:
+            InvalidQueryError: Ids, vectors and base do not belong together, or ids do not ascend.
+            InvalidVectorError: A vector is not finite or is zero.
+        """
+        exact = (
+            base if isinstance(base, FlatIndex) and np.may_share_memory(base.vectors, vectors) else FlatIndex(vectors)
+        )
+        if exact.vectors.shape != (len(item_ids), base.dim) or base.num_rows != len(item_ids):
+            raise InvalidQueryError(
+                f"{len(item_ids)} ids, vectors {list(exact.vectors.shape)} and a base of "
+                f"{base.num_rows} rows x {base.dim} do not belong together"
+            )
+        for row in range(1, len(item_ids)):
+            if item_ids[row - 1] >= item_ids[row]:
+                raise InvalidQueryError(
+                    f"item_ids[{row}] {item_ids[row]!r} does not come after {item_ids[row - 1]!r}; sort ids, each once"
+                )
+        self._write_lock = Lock()
+        self._view = empty_view(item_ids, base, exact, sequence=sequence)
+
+    @property
+    def base(self) -> VectorIndex:
+        """The immutable part."""
+        return self._view.base
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._view.exact.dim
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last write that every search from now on reflects."""
+        return self._view.sequence
+
+    @property
+    def num_items(self) -> int:
+        """Items that a search may return."""
+        return self.counts().items
+
+    def counts(self) -> IndexCounts:
+        """Returns the sizes of the parts, all of one moment."""
+        view = self._view
+        return IndexCounts(
+            base=view.base.num_rows,
+            fresh=view.num_fresh_live,
+            deleted=view.base.num_rows - view.num_base_live,
+            items=view.num_base_live + view.num_fresh_live,
+        )
+
+    def __contains__(self, item_id: str) -> bool:
+        """Returns whether a search may return the item."""
+        view = self._view
+        return view.fresh_row(item_id) >= 0 or view.base_row(item_id) >= 0
+
+    def apply(
+        self, item_ids: Sequence[str], vectors: FloatArray, *, deleted: Sequence[str] = (), sequence: int
+    ) -> None:
+        """Upserts and deletes as one step; see `ItemIndex.apply`.
+
+        Args:
+            item_ids: Items to insert or replace, each once and none of them in `deleted`.
+            vectors: [len(item_ids), dim] float32; anything empty will do where there are no items.
+            deleted: Items to remove; unknown ids are ignored.
+            sequence: Number of the last write in this step, not below the present one.
+
+        Raises:
+            InvalidQueryError: An id comes twice, counts differ, or the sequence goes back; nothing was changed.
+            InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was changed.
+        """
+        matrix = checks.as_matrix(vectors, dim=self.dim, what="vectors") if item_ids else np.empty((0, self.dim), "f4")
+        if matrix.shape[0] != len(item_ids):
+            raise InvalidQueryError(f"{matrix.shape[0]} vectors for {len(item_ids)} item_ids; want one each")
+        checks.largest_norm(matrix, what="vectors", names=item_ids)
+        gone = _distinct(item_ids, deleted)
+        with self._write_lock:
+            if sequence < self._view.sequence:
+                raise InvalidQueryError(f"sequence {sequence} is below {self._view.sequence}; apply writes in order")
+            self._view = self._view.written(item_ids, matrix, gone, sequence)
+
+    def search(self, queries: FloatArray, k: int, options: Sequence[SearchOptions] | None = None) -> list[Hits]:
+        """Returns up to `k` items a query, fewer only where fewer are eligible; see `ItemIndex.search`.
+
+        Raises:
+            InvalidVectorError: A query is not finite or has another dimension.
+            InvalidQueryError: `k` is below 1, or there is not one options value a query.
+        """
+        queries = checks.check_queries(queries, k, dim=self.dim)
+        return search_view(self._view, queries, k, options)
+
+    def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Returns the vectors of those ids that are held, [num_found, dim], and a [len(item_ids)] mask of which."""
+        vectors, places = self._view.gather(item_ids)
+        mask = np.zeros(len(item_ids), dtype=np.bool_)
+        mask[places] = True
+        return vectors, mask
+
+
+def _distinct(item_ids: Sequence[str], deleted: Sequence[str]) -> list[str]:
+    """Returns every id of a step once, those to insert first."""
+    inserted = set(item_ids)
+    if len(inserted) != len(item_ids):
+        twice = next(item_id for item_id in item_ids if item_ids.count(item_id) > 1)
+        raise InvalidQueryError(f"item {twice!r} comes twice in item_ids; want each once per step")
+    removed = set(deleted)
+    both = sorted(inserted & removed)
+    if both:
+        raise InvalidQueryError(f"item {both[0]!r} is in item_ids and in deleted; want the last write of an item only")
+    return [*item_ids, *removed]

@@ -1,0 +1,104 @@
+"""The row table of a snapshot: what row r of every space is.
+
+Files below one folder, all NumPy `.npy` format 1.0, little-endian, C order:
+
+- `ids.npy`: uint8 [num_bytes], the item ids in UTF-8, joined without separator, strictly ascending in byte order.
+- `id_offsets.npy`: int64 [n + 1], id r is bytes `id_offsets[r]` to `id_offsets[r + 1]`.
+- `popularity.npy`: int64 [n], training and recorded interactions of each item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import InvalidQueryError, SnapshotDamagedError
+from index.protocols import RowArray
+
+_IDS, _OFFSETS, _POPULARITY = "ids.npy", "id_offsets.npy", "popularity.npy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTable:
+    """Ids and counts by row.
+
+    Attributes:
+        id_bytes: [num_bytes] uint8.
+        id_offsets: [n + 1] int64.
+        popularity: [n] int64.
+    """
+
+    id_bytes: NDArray[np.uint8]
+    id_offsets: RowArray
+    popularity: RowArray
+
+    @classmethod
+    def from_items(cls, item_ids: Sequence[str], popularity: RowArray) -> RowTable:
+        """Packs ids that strictly ascend, [n], and their counts, [n] int64.
+
+        Raises:
+            InvalidQueryError: Ids do not ascend, one is empty, or the lengths differ.
+        """
+        if len(item_ids) != len(popularity):
+            raise InvalidQueryError(f"{len(item_ids)} item_ids and {len(popularity)} popularity counts; want one each")
+        encoded = [item_id.encode("utf-8") for item_id in item_ids]
+        for row, name in enumerate(encoded):
+            if name <= (encoded[row - 1] if row else b""):
+                raise InvalidQueryError(f"item_ids[{row}] {item_ids[row]!r} is empty or out of order; sort ids first")
+        offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+        np.cumsum([len(name) for name in encoded], out=offsets[1:])
+        return cls(
+            id_bytes=np.frombuffer(b"".join(encoded), dtype=np.uint8),
+            id_offsets=offsets,
+            popularity=np.asarray(popularity, dtype=np.int64),
+        )
+
+    @property
+    def num_rows(self) -> int:
+        """Rows held."""
+        return int(self.popularity.size)
+
+    def item_ids(self) -> list[str]:
+        """Returns the ids by row, decoded."""
+        joined, offsets = self.id_bytes.tobytes(), self.id_offsets.tolist()
+        return [joined[start:stop].decode("utf-8") for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """Writes the files below `folder`, which exists."""
+        np.save(folder / _IDS, self.id_bytes, allow_pickle=False)
+        np.save(folder / _OFFSETS, self.id_offsets, allow_pickle=False)
+        np.save(folder / _POPULARITY, self.popularity, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> RowTable:
+        """Reads what `save` wrote.
+
+        Raises:
+            SnapshotDamagedError: A file is missing, unreadable or does not fit the others.
+        """
+        id_bytes, offsets, popularity = (load_array(folder / name) for name in (_IDS, _OFFSETS, _POPULARITY))
+        if offsets.size != popularity.size + 1 or offsets[0] != 0 or offsets[-1] != id_bytes.size:
+            raise SnapshotDamagedError(
+                f"{folder / _OFFSETS} has {offsets.size} offsets up to {offsets[-1:].tolist()} for "
+                f"{popularity.size} rows and {id_bytes.size} bytes of ids; rebuild or restore it"
+            )
+        return cls(id_bytes=id_bytes.astype(np.uint8, copy=False), id_offsets=offsets, popularity=popularity)
+
+
+def load_array(path: Path, *, mapped: bool = False) -> NDArray[np.int64]:
+    """Reads one `.npy` file.
+
+    Raises:
+        SnapshotDamagedError: It is missing or unreadable.
+    """
+    try:
+        array: NDArray[np.int64] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise SnapshotDamagedError(f"{path} is missing; rebuild or restore it") from None
+    except (ValueError, EOFError) as error:
+        raise SnapshotDamagedError(f"{path} is not a whole .npy file: {error}; rebuild or restore it") from None
+    return array
