@@ -1,0 +1,1 @@
+"""Baselines that every model is shown beside: content kNN, popularity and random."""
