@@ -7,7 +7,7 @@ and every search that starts after `apply` returned sees the new one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -105,6 +105,10 @@ class LiveIndex:
         """Returns whether a search may return the item."""
         view = self._view
         return view.fresh_row(item_id) >= 0 or view.base_row(item_id) >= 0
+
+    def item_ids(self) -> Iterator[str]:
+        """Yields the items that a search may return at this moment, ascending in UTF-8 byte order."""
+        return self._view.live_ids()
 
     def apply(
         self, item_ids: Sequence[str], vectors: FloatArray, *, deleted: Sequence[str] = (), sequence: int

@@ -6,8 +6,9 @@ Writing makes the next value and leaves this one as it was, so a reader needs no
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import merge
 
 import numpy as np
 
@@ -61,6 +62,12 @@ class View:
     def fresh_row(self, item_id: str) -> int:
         """Returns the live fresh row of an item, or -1."""
         return self.fresh.find(item_id, self.fresh_live, self.num_fresh_rows)
+
+    def live_ids(self) -> Iterator[str]:
+        """Yields the ids of live items, ascending in UTF-8 byte order; base ids as they are asked for."""
+        base = (item_id for row, item_id in enumerate(self.item_ids) if bitmap.contains(self.base_live, row))
+        fresh = (self.fresh.item_ids[row] for row in bitmap.to_rows(self.fresh_live, self.num_fresh_rows))
+        return merge(base, sorted(fresh))
 
     def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, RowArray]:
         """Returns the vectors of the ids that are held, [num_found, dim] float32, and their places in `item_ids`."""
