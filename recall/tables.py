@@ -70,10 +70,7 @@ class DataFolder:
         Raises:
             DataError: An id is null, empty or repeated, or a cell does not fit its column's kind.
         """
-        table = _read(self.path / ITEMS_FILE)
-        ids = _unique_ids(table, ITEM_ID, self.path / ITEMS_FILE)
-        features = feature_rows(table, self.schema.item_features, self.path / ITEMS_FILE)
-        return ids, features, feature_rows(table, self.schema.item_attributes, self.path / ITEMS_FILE)
+        return item_rows(self.path / ITEMS_FILE, self.schema)
 
     def users(self) -> tuple[list[str], list[FeatureMap]]:
         """Reads ids and features of all users of `users.parquet`; both are empty where there is none.
@@ -106,6 +103,26 @@ class DataFolder:
 
     def _item_ids(self) -> pl.Series:
         return _as_id(_read(self.path / ITEMS_FILE), ITEM_ID, self.path / ITEMS_FILE)
+
+
+def item_rows(file: Path, schema: DataSchema) -> tuple[list[str], list[FeatureMap], list[FeatureMap]]:
+    """Reads ids, features and attributes of the items of one Parquet file, in file order.
+
+    A column of the schema that the file lacks is missing in every item.
+
+    Raises:
+        DataError: An id is null, empty or repeated, or a cell does not fit its column's kind.
+    """
+    table = _read(file)
+    ids = _unique_ids(table, ITEM_ID, file)
+    features, attributes = (
+        tuple(spec for spec in specs if spec.name in table.columns)
+        for specs in (schema.item_features, schema.item_attributes)
+    )
+    try:
+        return ids, feature_rows(table, features, file), feature_rows(table, attributes, file)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{file}: a column does not fit its kind: {error}; cast it") from error
 
 
 def _columns(file: Path) -> dict[str, pl.DataType]:

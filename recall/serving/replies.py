@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from recall.live.convert import item_to_message
 from recall.live.query import AnsweredFrom, Result
+from recall.live.service import ItemView
+from recall.live.status import Status
+from recall.live.writes import DeleteResult, WriteResult
 from recall.v1 import recall_pb2 as pb
 
 _ANSWERED_FROM = {
@@ -33,4 +37,48 @@ def similar_response(result: Result) -> pb.SimilarItemsResponse:
         model_id=result.model_id,
         sequence=result.sequence,
         short_reason=result.short_reason,
+    )
+
+
+def upsert_response(result: WriteResult) -> pb.UpsertItemsResponse:
+    """Returns the answer of an `UpsertItems` call."""
+    warnings = [pb.Warning(item_id=w.item_id, code=w.code.value, message=w.message) for w in result.warnings]
+    return pb.UpsertItemsResponse(sequence=result.sequence, model_id=result.model_id, warnings=warnings)
+
+
+def delete_response(result: DeleteResult) -> pb.DeleteItemsResponse:
+    """Returns the answer of a `DeleteItems` call."""
+    return pb.DeleteItemsResponse(sequence=result.sequence, model_id=result.model_id, num_deleted=result.num_deleted)
+
+
+def item_response(view: ItemView) -> pb.GetItemResponse:
+    """Returns the answer of a `GetItem` call."""
+    stored = view.item
+    return pb.GetItemResponse(
+        item=item_to_message(stored.item_id, stored.features, attributes=stored.attributes),
+        item_sequence=stored.sequence,
+        model_id=view.model_id,
+        sequence=view.sequence,
+        retrievable=view.retrievable,
+    )
+
+
+def status_response(status: Status) -> pb.GetStatusResponse:
+    """Returns the answer of a `GetStatus` call."""
+    return pb.GetStatusResponse(
+        model_id=status.model_id,
+        sequence=status.sequence,
+        snapshot=status.snapshot,
+        catalog_uuid=status.catalog_uuid,
+        num_base=status.num_base,
+        num_fresh=status.num_fresh,
+        num_deleted=status.num_deleted,
+        num_items=status.num_items,
+        num_skipped=status.num_skipped,
+        index_kind=status.index_kind,
+        index_parameters={name: str(value) for name, value in status.index_parameters.items()},
+        dim=status.dim,
+        item_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.item_features],
+        user_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.user_features],
+        last_switch_error=status.last_switch_error,
     )

@@ -84,7 +84,7 @@ class RecallServer:
         self._server.stop(self._config.grace_seconds).wait()
 
     def _register(self) -> None:
-        recall_pb2_grpc.add_RecallServiceServicer_to_server(self._servicer, self._server)
+        recall_pb2_grpc.add_RecallServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]  # generated
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._config.serves_reflection():
             names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -1,0 +1,57 @@
+"""The `recall` command. Each subcommand has its own file and loads what it needs when it runs.
+
+stdout carries data, stderr messages and progress. Exit codes: 0 done, 1 the job failed, 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from index.errors import VectorIndexError
+from recall.cli import evaluate, load, reading, rebuild, serve, train, writing
+from recall.cli.output import say
+from recall.errors import RecallError
+
+app = typer.Typer(
+    name="recall",
+    help="Two-tower candidate retrieval with items that are retrievable the moment their upsert returns.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    train.train,
+    load.load,
+    rebuild.rebuild,
+    evaluate.evaluate,
+    serve.serve,
+    reading.query,
+    reading.similar,
+    reading.get,
+    reading.status,
+    writing.upsert,
+    writing.delete,
+)
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command and leaves the process with its exit code.
+
+    Args:
+        arguments: What stands behind `recall`; None means that of the process.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="recall")
+    except (RecallError, VectorIndexError) as error:
+        say(f"error: {error}")
+        sys.exit(1)
+    except OSError as error:
+        say(f"error: {error}")
+        sys.exit(1)

@@ -1,0 +1,94 @@
+"""What commands print: data on stdout, messages and progress on stderr, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recall.errors import RecallError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+STDOUT = "-"
+
+
+def say(message: str) -> None:
+    """Writes one message line to stderr."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Writes data lines to stdout."""
+    sys.stdout.writelines(line + "\n" for line in lines)
+
+
+def table_lines(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Returns a table in columns as wide as their longest cell."""
+    cells = [list(header)] + [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def pair_lines(pairs: Mapping[str, object]) -> list[str]:
+    """Returns names and values in two columns."""
+    width = max((len(name) for name in pairs), default=0)
+    return [f"{name.ljust(width)}  {_cell(value)}".rstrip() for name, value in pairs.items()]
+
+
+def report(lines: Sequence[str], value: Mapping[str, object], json_target: str | None) -> None:
+    """Prints `lines` for people and, where asked for, writes `value` as JSON.
+
+    Args:
+        lines: The data in readable form; left out where the JSON goes to stdout.
+        value: The same data.
+        json_target: File for the JSON, `-` for stdout, None for no JSON.
+
+    Raises:
+        RecallError: The file cannot be written.
+    """
+    if json_target == STDOUT:
+        print_lines([json.dumps(value, ensure_ascii=False)])
+        return
+    if json_target is not None:
+        try:
+            Path(json_target).write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise RecallError(f"{json_target} cannot be written: {error.strerror}; name another file") from error
+    print_lines(lines)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Yields a function that takes what is done, how many are done and how many there are; bars on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda name, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
+
+        yield advance
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_cell(element) for element in value)
+    return str(value)

@@ -1,0 +1,32 @@
+"""`recall serve`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recall.cli.output import say
+from recall.cli.settings import resolve
+
+
+def serve(
+    snapshots: Annotated[Path, typer.Option("--snapshots", help="Folder of snapshots.")],
+    catalog: Annotated[Path, typer.Option("--catalog", help="Catalogue that the snapshots were made from.")],
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="TCP port, 0 for a free one.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
+) -> None:
+    """Serve recalls and take writes over gRPC until SIGTERM or Ctrl-C."""
+    from recall.serving.config import ServerConfig
+
+    settings = resolve(ServerConfig, "serve", file=config, flags={"port": port, "host": host})
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    say(f"configuration: {settings.model_dump_json()}")
+
+    from recall.live.service import RecallSystem
+    from recall.serving.server import serve as serve_until_stopped
+
+    serve_until_stopped(settings, lambda: RecallSystem.start(snapshots, catalog, settings.live), say)

@@ -1,0 +1,135 @@
+"""Configuration of a command: file < environment < flag, read strictly.
+
+A file is TOML with the names of the configuration class; tables are nested classes. The environment variable of key `a`
+of the command `serve` is `RECALL_SERVE_A`, that of key `b` of table `t` is `RECALL_SERVE_T__B`; a list or table is
+written as in TOML. An unknown key is an error wherever it comes from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from recall.errors import ConfigError
+
+_ConfigT = TypeVar("_ConfigT", bound=BaseModel)
+_Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Values by path, and where each came from, in words."""
+
+    values: dict[_Path, object] = field(default_factory=dict)
+    origins: dict[_Path, str] = field(default_factory=dict)
+
+    def put(self, path: _Path, value: object, origin: str) -> None:
+        self.values[path] = value
+        self.origins[path] = origin
+
+    def tree(self) -> dict[str, object]:
+        root: dict[str, object] = {}
+        for path, value in self.values.items():
+            node = root
+            for name in path[:-1]:
+                child = node.setdefault(name, {})
+                if not isinstance(child, dict):
+                    raise ConfigError(f"{self.origins[path]}: {name!r} is set as a value elsewhere; set one of them")
+                node = child
+            node[path[-1]] = value
+        return root
+
+    def origin(self, path: _Path) -> str:
+        for known, origin in self.origins.items():
+            length = min(len(known), len(path))
+            if known[:length] == path[:length]:
+                return origin
+        return "default"
+
+
+def resolve(
+    kind: type[_ConfigT],
+    command: str,
+    *,
+    file: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> _ConfigT:
+    """Returns the configuration of one command.
+
+    Args:
+        kind: Configuration class; refuses unknown keys itself.
+        command: Name of the command, which stands in the environment variables.
+        file: TOML file, or None.
+        flags: Values by key; None means that the flag was not given.
+        environ: Environment; None means that of the process.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is unknown, or a value does not fit.
+    """
+    settings = _Settings()
+    if file is not None:
+        for path, value in _leaves(_toml(file)):
+            settings.put(path, value, str(file))
+    prefix = f"RECALL_{command.upper()}_"
+    for name, text in sorted((os.environ if environ is None else environ).items()):
+        if name.startswith(prefix):
+            path = tuple(name.removeprefix(prefix).lower().split("__"))
+            settings.put(path, _parsed(text, name), f"environment variable {name}")
+    for key, value in (flags or {}).items():
+        if value is not None:
+            settings.put((key,), value, f"--{key.replace('_', '-')}")
+    try:
+        return kind.model_validate(settings.tree())
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(e, kind, settings) for e in error.errors())) from error
+
+
+def _toml(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}; name a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no valid TOML: {error}") from error
+
+
+def _leaves(tree: Mapping[str, object], above: _Path = ()) -> Iterable[tuple[_Path, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def _parsed(text: str, name: str) -> object:
+    if not text.lstrip().startswith(("[", "{")):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"environment variable {name}: {text!r} is no valid TOML value: {error}") from error
+
+
+def _problem(error: ErrorDetails, kind: type[BaseModel], settings: _Settings) -> str:
+    path = tuple(str(part) for part in error["loc"])
+    place = f"{settings.origin(path)}: {'.'.join(path)}"
+    if error["type"] == "extra_forbidden":
+        return f"{place} is no known key; known keys are {', '.join(_known_keys(kind, path[:-1]))}"
+    return f"{place} = {error['input']!r}: {error['msg']}"
+
+
+def _known_keys(kind: type[BaseModel], path: _Path) -> list[str]:
+    for name in path:
+        nested = kind.model_fields[name].annotation if name in kind.model_fields else None
+        if not (isinstance(nested, type) and issubclass(nested, BaseModel)):
+            break
+        kind = nested
+    return sorted(kind.model_fields)

@@ -1,0 +1,103 @@
+"""Client commands that write: `recall upsert` and `delete`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recall.cli.arguments import Features, Json, Target, Timeout, json_object
+from recall.cli.output import report, say
+
+if TYPE_CHECKING:
+    from recall.client import ItemRecord, RecallClient, UpsertReply
+
+_BATCH = 1_000
+_TIMEOUT_SECONDS = 60.0
+_MAX_SHOWN_WARNINGS = 20
+
+
+def upsert(
+    target: Target,
+    item_id: Annotated[str | None, typer.Option("--item-id", help="Id of the one item to write.")] = None,
+    features: Features = None,
+    attributes: Annotated[str | None, typer.Option("--attributes", help="JSON object for filters.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Items as .jsonl or .parquet, in batches of 1,000.", dir_okay=False)
+    ] = None,
+    validate_only: Annotated[bool, typer.Option("--validate-only", help="Check, but store nothing.")] = False,
+    timeout: Timeout = _TIMEOUT_SECONDS,
+    json: Json = None,
+) -> None:
+    """Insert or replace items; when it returns they are durable and retrievable."""
+    from recall.cli.item_files import batches, read_items
+    from recall.client import ItemRecord, RecallClient, checked_features
+
+    if (item_id is None) == (file is None):
+        raise typer.BadParameter("give either --item-id with --features, or --file", param_hint="--item-id")
+    with RecallClient(target, timeout_seconds=timeout) as client:
+        if file is not None:
+            kinds = client.status().item_features if file.suffix == ".parquet" else {}
+            groups = batches(read_items(file, kinds), _BATCH)
+        else:
+            given = checked_features(json_object(features, "--features") or {})
+            more = checked_features(json_object(attributes, "--attributes") or {}, path="attributes")
+            groups = iter([[ItemRecord(item_id=item_id or "", features=given, attributes=more)]])
+        num_items, replies = _written(client, groups, validate_only=validate_only)
+    _report_upsert(num_items, replies, "checked" if validate_only else "stored", json)
+
+
+def delete(
+    target: Target,
+    item_ids: Annotated[list[str], typer.Argument(help="Items to delete.", show_default=False)],
+    timeout: Timeout = _TIMEOUT_SECONDS,
+    json: Json = None,
+) -> None:
+    """Delete items; when it returns they are never returned again."""
+    from recall.client import RecallClient
+
+    with RecallClient(target, timeout_seconds=timeout) as client:
+        replies = [client.delete(item_ids[start : start + _BATCH]) for start in range(0, len(item_ids), _BATCH)]
+    num_deleted = sum(reply.num_deleted for reply in replies)
+    last = replies[-1]
+    value: dict[str, object] = {
+        "num_deleted": num_deleted,
+        "sequence": last.sequence,
+        "model_id": last.model_id,
+    }
+    report([f"deleted {num_deleted} of {len(item_ids)} items, sequence {last.sequence}"], value, json)
+
+
+def _written(
+    client: RecallClient, groups: Iterator[list[ItemRecord]], *, validate_only: bool
+) -> tuple[int, list[UpsertReply]]:
+    from recall.errors import RecallError
+
+    num_items, replies = 0, []
+    try:
+        for group in groups:
+            replies.append(client.upsert(group, validate_only=validate_only))
+            num_items += len(group)
+    except RecallError:
+        if num_items:
+            say(f"the first {num_items:,} items were written before this failed:")
+        raise
+    return num_items, replies
+
+
+def _report_upsert(num_items: int, replies: list[UpsertReply], verb: str, json: str | None) -> None:
+    warnings = [warning for reply in replies for warning in reply.warnings]
+    sequence, model_id = (replies[-1].sequence, replies[-1].model_id) if replies else (0, "")
+    value: dict[str, object] = {
+        "num_items": num_items,
+        "sequence": sequence,
+        "model_id": model_id,
+        "warnings": [{"item_id": w.item_id, "code": w.code, "message": w.message} for w in warnings],
+    }
+    report([f"{verb} {num_items:,} items, sequence {sequence}, model {model_id}"], value, json)
+    for warning in warnings[:_MAX_SHOWN_WARNINGS]:
+        say(f"warning: item {warning.item_id!r}: {warning.code}: {warning.message}")
+    if len(warnings) > _MAX_SHOWN_WARNINGS:
+        say(f"and {len(warnings) - _MAX_SHOWN_WARNINGS:,} more warnings; --json lists them all")
