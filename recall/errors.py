@@ -34,6 +34,10 @@ class CatalogFullError(CatalogError):
     """There is no room left for a write to a catalogue."""
 
 
+class BusyError(RecallError):
+    """Another process does the same job on the same folder."""
+
+
 class NotReadyError(RecallError):
     """There is nothing to serve with yet, or the request does not match what is served."""
 
