@@ -81,7 +81,9 @@ class SideEncoder:
         """Returns the tower input of `rows` on `device`: codes of ids and categories, and the features."""
         features = rows.features
         codes = hash_family(self.config.category_code, self.seed).codes(features.categories.reshape(-1))
-        codes = codes.reshape(*features.categories.shape, -1) * features.has_category[:, :, None]
+        codes = (
+            codes.reshape(*features.categories.shape, self.config.category_code.k) * features.has_category[:, :, None]
+        )
         id_codes = hash_family(self.config.id_code, self.seed).codes(rows.id_hashes)
         return TowerInput(
             id_codes=torch.from_numpy(id_codes).to(device),

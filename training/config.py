@@ -1,0 +1,113 @@
+"""Settings of a training run: everything that is not a flag of `recall train`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recall.errors import ConfigError
+from recall.model.config import TowerConfig
+
+
+class LossConfig(BaseModel):
+    """The objective.
+
+    Attributes:
+        temperature: Divides the cosine scores before the softmax.
+        log_q: Whether to correct scores by how likely an item is to be drawn.
+        uniform_negatives: Items a step drawn uniformly from the catalogue.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=0.07, gt=0)
+    log_q: bool = True
+    uniform_negatives: int = Field(default=1024, ge=0)
+
+
+class OptimizerConfig(BaseModel):
+    """AdamW with a cosine schedule after a linear warm-up.
+
+    Attributes:
+        learning_rate: Peak rate.
+        weight_decay: Decoupled decay.
+        warmup_share: Share of all steps before the peak.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)
+
+
+class TrainConfig(BaseModel):
+    """All settings.
+
+    Attributes:
+        towers: Sizes of the towers.
+        loss: The objective.
+        optimizer: How it is minimised.
+        epochs: Most passes over the training interactions.
+        batch_size: Interactions a step.
+        patience: Epochs without a better validation score before it stops.
+        validation_k: K of the validation recall.
+        validation_users: Most users that validation looks at, chosen by hash.
+        item_id_dropout: Share of items a step whose id counts as unseen.
+        user_id_dropout: The same for users.
+        history_dropout: Share of examples whose history is emptied.
+        refresh_steps: Steps between two embeddings of the whole catalogue for the histories; more for a large one.
+        refit: Whether to train again on train and validation together, for the epochs found best.
+        threads: CPU threads of torch; 0 takes all cores.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    towers: TowerConfig = TowerConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    epochs: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=1024, ge=2)
+    patience: int = Field(default=3, ge=1)
+    validation_k: int = Field(default=20, ge=1)
+    validation_users: int = Field(default=5000, ge=1)
+    item_id_dropout: float = Field(default=0.5, ge=0, lt=1)
+    user_id_dropout: float = Field(default=0.5, ge=0, lt=1)
+    history_dropout: float = Field(default=0.05, ge=0, lt=1)
+    refresh_steps: int = Field(default=20, ge=1)
+    refit: bool = False
+    threads: int = Field(default=0, ge=0)
+
+    @classmethod
+    def from_toml(cls, path: Path | None) -> TrainConfig:
+        """Reads `path`, or gives the defaults for None.
+
+        Raises:
+            ConfigError: The file is absent or not TOML, has an unknown key, or a value out of range.
+        """
+        if path is None:
+            return cls()
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}; name an existing file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}; correct the file") from error
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {_described(error)}") from error
+
+
+def _described(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = sorted(TrainConfig.model_fields)
+            lines.append(
+                f"unknown key {key!r}; remove it or correct its spelling (known at the top: {', '.join(known)})"
+            )
+        else:
+            lines.append(f"{key} = {item['input']!r}: {item['msg']}")
+    return "; ".join(lines)

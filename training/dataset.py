@@ -1,0 +1,134 @@
+"""A data folder as training wants it: dense rows for items and users, and interactions as row numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recall.errors import DataError
+from recall.schema import DataSchema, FeatureMap
+from recall.tables import ITEM_ID, SPLIT, TIMESTAMP, TRAIN, USER_ID, VALIDATION, DataFolder
+from training.split import assign_split, carve_validation
+
+RowArray: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Items, users and interactions by row.
+
+    Attributes:
+        schema: Features in use.
+        item_ids: All items of the folder.
+        items: Their features.
+        user_ids: All users with a feature or an interaction.
+        users: Their features.
+        train: [num_train, 2] int64 (user row, item row), by user, each user's in time order.
+        validation: [num_validation, 2] int64, likewise.
+        refitted: `train` and `validation` together, where validation was carved out of train; otherwise `train`.
+        carved: Whether the validation part was carved out of train.
+    """
+
+    schema: DataSchema
+    item_ids: list[str]
+    items: list[FeatureMap]
+    user_ids: list[str]
+    users: list[FeatureMap]
+    train: RowArray
+    validation: RowArray
+    refitted: RowArray
+    carved: bool
+
+    def item_counts(self) -> RowArray:
+        """Returns training interactions an item, [num_items] int64."""
+        return np.bincount(self.train[:, 1], minlength=len(self.item_ids)).astype(np.int64)
+
+    def user_counts(self) -> RowArray:
+        """Returns training interactions a user, [num_users] int64."""
+        return np.bincount(self.train[:, 0], minlength=len(self.user_ids)).astype(np.int64)
+
+    def histories(self, max_history: int) -> csr_matrix:
+        """Returns the last `max_history` training items of each user as ones, [num_users, num_items] float32."""
+        users, items = self.train[:, 0], self.train[:, 1]
+        counts = self.user_counts()
+        place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
+        kept = place >= np.repeat(counts, counts) - max_history
+        shape = (len(self.user_ids), len(self.item_ids))
+        matrix = csr_matrix((np.ones(int(kept.sum()), dtype=np.float32), (users[kept], items[kept])), shape=shape)
+        matrix.sum_duplicates()
+        matrix.data[:] = 1.0
+        return matrix
+
+    def for_refit(self) -> TrainingData:
+        """Returns the data with the carved validation back in train and no validation part."""
+        return replace(self, train=self.refitted, validation=self.validation[:0])
+
+
+def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, seed: int) -> TrainingData:
+    """Reads a data folder for training.
+
+    Args:
+        folder: The checked folder.
+        features: `items.NAME` and `users.NAME` to use; None means all of the schema, an empty sequence none.
+        seed: Of the carved validation.
+
+    Raises:
+        DataError: A named feature does not exist, or there is no training interaction.
+    """
+    item_ids, items, _ = folder.items()
+    known_users, known_features = folder.users()
+    split = assign_split(folder.interactions(), folder.config.split)
+    carved = carve_validation(split, seed)
+    user_ids = list(dict.fromkeys(known_users + split[USER_ID].to_list()))
+    if not (carved[SPLIT] == TRAIN).any():
+        raise DataError(f"{folder.path} has no training interaction; check its split and interactions.min_weight")
+    return TrainingData(
+        schema=select_features(folder.schema, features),
+        item_ids=item_ids,
+        items=items,
+        user_ids=user_ids,
+        users=known_features + [{} for _ in range(len(user_ids) - len(known_features))],
+        train=_rows(carved, user_ids, item_ids, part=TRAIN),
+        validation=_rows(carved, user_ids, item_ids, part=VALIDATION),
+        refitted=_rows(split, user_ids, item_ids, part=TRAIN),
+        carved=not split[SPLIT].eq(VALIDATION).any(),
+    )
+
+
+def select_features(schema: DataSchema, names: Sequence[str] | None) -> DataSchema:
+    """Returns the schema with only the named features: `items.NAME` or `users.NAME`; None keeps all.
+
+    Raises:
+        DataError: A name is of no feature; the message lists those there are.
+    """
+    if names is None:
+        return schema
+    known = [f"items.{s.name}" for s in schema.item_features] + [f"users.{s.name}" for s in schema.user_features]
+    for name in names:
+        if name not in known:
+            raise DataError(f"feature {name!r} does not exist; choose from {', '.join(known) or 'none'}")
+    return schema.model_copy(
+        update={
+            "item_features": tuple(s for s in schema.item_features if f"items.{s.name}" in names),
+            "user_features": tuple(s for s in schema.user_features if f"users.{s.name}" in names),
+        }
+    )
+
+
+def _rows(split: pl.DataFrame, user_ids: list[str], item_ids: list[str], *, part: str) -> RowArray:
+    """Returns (user row, item row) of one part, by user and within a user by time, then file order."""
+    table = split.filter(pl.col(SPLIT) == part)
+    if TIMESTAMP in table.columns:
+        table = table.sort(TIMESTAMP, maintain_order=True)
+    user_rows = {user_id: row for row, user_id in enumerate(user_ids)}
+    item_rows = {item_id: row for row, item_id in enumerate(item_ids)}
+    users = [user_rows[user_id] for user_id in table[USER_ID].to_list()]
+    items = [item_rows[item_id] for item_id in table[ITEM_ID].to_list()]
+    pairs = np.array([users, items], dtype=np.int64).T.reshape(-1, 2)
+    return pairs[np.argsort(pairs[:, 0], kind="stable")]

@@ -1,0 +1,57 @@
+"""An untrained model, fitted to the training data: hashed counts, token statistics, moments, first weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recall.model.config import TowerConfig
+from recall.model.embedding import EmbeddingModel
+from recall.model.features import FeatureEncoder
+from recall.model.golden import Golden
+from recall.model.hashing import hash_values
+from recall.model.inputs import SideEncoder, hash_family
+from recall.model.sketch import CountSketch
+from recall.tables import ITEM_ID, USER_ID
+from training.dataset import TrainingData
+
+_GOLDEN_ROWS = 6
+
+
+def build_model(data: TrainingData, config: TowerConfig, *, seed: int) -> EmbeddingModel:
+    """Returns a model with everything fitted but the weights, which are drawn from `seed`."""
+    items = _side(data, config, seed, items=True)
+    users = _side(data, config, seed, items=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return EmbeddingModel(data.schema, config, items=items, users=users)
+
+
+def golden_inputs(data: TrainingData) -> Golden:
+    """Returns a few items and users spread over the data, and an unseen one of each."""
+    item_rows = np.unique(np.linspace(0, len(data.item_ids) - 1, _GOLDEN_ROWS).astype(np.int64))
+    user_rows = np.unique(np.linspace(0, len(data.user_ids) - 1, _GOLDEN_ROWS).astype(np.int64))
+    return Golden(
+        item_ids=(*(data.item_ids[row] for row in item_rows), "\x1funseen"),
+        items=(*(data.items[row] for row in item_rows), data.items[int(item_rows[0])]),
+        user_ids=(*(data.user_ids[row] for row in user_rows), "\x1funseen"),
+        users=(*(data.users[row] for row in user_rows), {}),
+    )
+
+
+def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) -> SideEncoder:
+    specs = data.schema.item_features if items else data.schema.user_features
+    rows = data.items if items else data.users
+    features = FeatureEncoder.fit(
+        specs, rows, family=hash_family(config.content_code, seed), max_sketch_bytes=config.max_sketch_bytes
+    )
+    domain, ids = (ITEM_ID, data.item_ids) if items else (USER_ID, data.user_ids)
+    counts = data.item_counts() if items else data.user_counts()
+    sketch = _count_ids(hash_values(domain, ids), counts, seed=seed, max_bytes=config.max_sketch_bytes)
+    return SideEncoder(id_domain=domain, features=features, id_counts=sketch, config=config, seed=seed)
+
+
+def _count_ids(hashes: NDArray[np.uint64], counts: NDArray[np.int64], *, seed: int, max_bytes: int) -> CountSketch:
+    seen = counts > 0
+    return CountSketch.build(hashes[seen], counts[seen], seed=seed, max_bytes=max_bytes)

@@ -1,0 +1,131 @@
+"""One training step: which interactions and negatives it holds, and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recall.model.embedding import EmbeddingModel
+from recall.model.inputs import PreparedRows
+from training.config import TrainConfig
+from training.dataset import RowArray, TrainingData
+from training.history import HistoryPool
+from training.loss import accidental_hits, log_draws, sampled_softmax
+
+_ITEMS_A_REFRESH_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Rows of one step.
+
+    Attributes:
+        pairs: [n, 2] int64 (user row, item row), the positives.
+        negatives: [m] int64 item rows, uniform draws.
+        without_item_id: [num_items] bool, items whose id is dropped in this step.
+        without_user_id: [num_users] bool, users likewise.
+        without_history: [n] bool, examples whose history is emptied.
+    """
+
+    pairs: RowArray
+    negatives: RowArray
+    without_item_id: NDArray[np.bool_]
+    without_user_id: NDArray[np.bool_]
+    without_history: NDArray[np.bool_]
+
+
+class Stepper:
+    """Draws batches and computes their loss for one model on one data set.
+
+    Attributes:
+        items: All items, prepared once.
+        users: All users, prepared once.
+        pool: Histories from the current item vectors.
+        steps_per_epoch: Batches of one pass.
+    """
+
+    def __init__(self, model: EmbeddingModel, data: TrainingData, config: TrainConfig, *, seed: int) -> None:
+        """Prepares items and users, and the probabilities of being drawn."""
+        self._model = model
+        self._data = data
+        self._config = config
+        self._seed = seed
+        self._temperature = config.loss.temperature
+        self.items = model.items.prepare(data.item_ids, data.items)
+        self.users = model.users.prepare(data.user_ids, data.users)
+        self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
+        positives = data.histories(len(data.item_ids))
+        self._positives = (positives.indptr, positives.indices)
+        batch_size = min(config.batch_size, len(data.train))
+        self._batch_size = batch_size
+        self.steps_per_epoch = len(data.train) // batch_size
+        log_q = log_draws(data.item_counts(), batch_size=batch_size, uniform_negatives=config.loss.uniform_negatives)
+        self._log_q = log_q if config.loss.log_q else np.zeros_like(log_q)
+        self._refresh_steps = max(config.refresh_steps, len(data.item_ids) // _ITEMS_A_REFRESH_STEP)
+        self._until_refresh = 0
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yields the batches of one pass over the training interactions, in a new order each epoch."""
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(len(self._data.train))
+        config, num_items, num_users = self._config, len(self._data.item_ids), len(self._data.user_ids)
+        for step in range(self.steps_per_epoch):
+            chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
+            yield Batch(
+                pairs=self._data.train[chosen],
+                negatives=rng.integers(num_items, size=config.loss.uniform_negatives),
+                without_item_id=rng.random(num_items) < config.item_id_dropout,
+                without_user_id=rng.random(num_users) < config.user_id_dropout,
+                without_history=rng.random(len(chosen)) < config.history_dropout,
+            )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Returns the loss of a batch, ready for its backward pass. Each distinct item and user is encoded once."""
+        if self._until_refresh == 0:
+            self.refresh()
+        self._until_refresh -= 1
+        self._model.towers.train()
+        users, items = batch.pairs[:, 0], batch.pairs[:, 1]
+        distinct = np.unique(np.concatenate([items, batch.negatives]))
+        targets = np.searchsorted(distinct, items)
+        masked = accidental_hits(users, distinct, targets, self._positives, len(self._data.item_ids))
+        device = self._model.device
+        return sampled_softmax(
+            self._embed_users(batch),
+            self._embed_items(distinct, batch),
+            torch.from_numpy(targets).to(device),
+            masked=masked.to(device),
+            log_q=torch.from_numpy(self._log_q[distinct]).to(device),
+            temperature=self._temperature,
+        )
+
+    def refresh(self) -> None:
+        """Embeds the whole catalogue for the histories."""
+        self.pool.refresh(self._model, self.items)
+        self._until_refresh = self._refresh_steps
+
+    def _embed_items(self, rows: RowArray, batch: Batch) -> Tensor:
+        prepared = _without_ids(self.items.take(rows), batch.without_item_id[rows])
+        out: Tensor = self._model.towers.item(self._model.items.tower_input(prepared, self._model.device))
+        return out
+
+    def _embed_users(self, batch: Batch) -> Tensor:
+        rows, index = np.unique(batch.pairs[:, 0], return_inverse=True)
+        history = self.pool.means(batch.pairs[:, 0], batch.pairs[:, 1])
+        history[batch.without_history] = 0.0
+        device = self._model.device
+        prepared = _without_ids(self.users.take(rows), batch.without_user_id[rows])
+        inputs = self._model.users.tower_input(prepared, device)
+        out: Tensor = self._model.towers.user(
+            inputs, torch.from_numpy(history).to(device), torch.from_numpy(index).to(device)
+        )
+        return out
+
+
+def _without_ids(rows: PreparedRows, dropped: NDArray[np.bool_]) -> PreparedRows:
+    return replace(rows, counts=np.where(dropped, np.float32(0), rows.counts))

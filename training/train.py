@@ -1,0 +1,211 @@
+"""Training of the two towers: data folder in, model artifact out.
+
+Every random draw comes from the seed and is made on the CPU, so the same seed on the same machine gives the same
+artifact. An interrupt keeps the best epoch so far.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from recall.errors import ArtifactError, ConfigError
+from recall.model.artifact import save_artifact
+from recall.model.embedding import EmbeddingModel
+from recall.tables import DataFolder
+from training.config import OptimizerConfig, TrainConfig
+from training.dataset import TrainingData, read_training_data
+from training.setup import build_model, golden_inputs
+from training.step import Stepper
+from training.validation import recall_at, validation_parts
+
+_LOG = logging.getLogger(__name__)
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a stage, steps done and steps in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """What a training run gave.
+
+    Attributes:
+        model_id: Id of the artifact.
+        epoch: The epoch kept, from 1.
+        score: Its validation score; NaN without a validation part.
+        interrupted: Whether an interrupt ended it early.
+    """
+
+    model_id: str
+    epoch: int
+    score: float
+    interrupted: bool
+
+
+@dataclass(slots=True)
+class _Best:
+    epoch: int = 0
+    score: float = -math.inf
+    weights: dict[str, torch.Tensor] | None = None
+    interrupted: bool = False
+
+
+def train(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    features: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Trains on the data folder `data` and writes the artifact `out`.
+
+    Args:
+        data: A data folder.
+        out: A folder that does not exist yet.
+        config: All settings.
+        seed: Of every random draw.
+        device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
+        features: `items.NAME` and `users.NAME` to use; None means all.
+        progress: Told of every step.
+
+    Raises:
+        ArtifactError: `out` exists.
+        ConfigError: CUDA is asked for and there is none.
+        DataError: The data folder cannot be used.
+        KeyboardInterrupt: Interrupted before the first epoch ended; nothing is written.
+    """
+    if out.exists():
+        raise ArtifactError(f"{out} exists; choose another folder or remove it")
+    chosen = choose_device(device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    tables = read_training_data(DataFolder.open(data), features=features, seed=seed)
+    model, best = _fit(tables, config, seed=seed, device=chosen, progress=progress or _silent)
+    if config.refit and tables.carved and not best.interrupted:
+        _LOG.info("training again on all of train for %d epochs", best.epoch)
+        refit = config.model_copy(update={"epochs": best.epoch})
+        tables = tables.for_refit()
+        model, again = _fit(tables, refit, seed=seed, device=chosen, progress=progress or _silent)
+        best.interrupted = again.interrupted
+    model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, seed))
+    return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
+
+
+def choose_device(name: str) -> torch.device:
+    """Returns the device that `auto`, `cpu` or `cuda` means here.
+
+    Raises:
+        ConfigError: CUDA is asked for and there is none, or the name is another.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device {name!r} is unknown; choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda' is asked for, but torch sees no CUDA device; choose cpu or auto")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _fit(
+    data: TrainingData, config: TrainConfig, *, seed: int, device: torch.device, progress: Progress
+) -> tuple[EmbeddingModel, _Best]:
+    model = build_model(data, config.towers, seed=seed)
+    model.to(device)
+    stepper = Stepper(model, data, config, seed=seed)
+    optimizer = torch.optim.AdamW(
+        model.towers.parameters(), lr=config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay
+    )
+    total = stepper.steps_per_epoch * config.epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, config.optimizer))
+    best = _Best()
+    try:
+        for epoch in range(1, config.epochs + 1):
+            loss = _run_epoch(stepper, optimizer, schedule, epoch=epoch, progress=progress)
+            score = validation_score(model, stepper, data, config, seed=seed)
+            _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
+            _keep_better(best, model, epoch=epoch, score=score)
+            if len(data.validation) and epoch - best.epoch >= config.patience:
+                break
+    except KeyboardInterrupt:
+        if best.weights is None:
+            raise
+        best.interrupted = True
+    assert best.weights is not None
+    model.towers.load_state_dict(best.weights)
+    return model, best
+
+
+def _run_epoch(
+    stepper: Stepper,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    *,
+    epoch: int,
+    progress: Progress,
+) -> float:
+    losses = []
+    for step, batch in enumerate(stepper.batches(epoch), start=1):
+        loss = stepper.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.detach())
+        progress(f"epoch {epoch}", step, stepper.steps_per_epoch)
+    return float(torch.stack(losses).mean())
+
+
+def validation_score(
+    model: EmbeddingModel, stepper: Stepper, data: TrainingData, config: TrainConfig, *, seed: int
+) -> float:
+    """Returns the mean recall over the validation parts (see validation.py); NaN where there is none."""
+    stepper.refresh()
+    scores = []
+    for part in validation_parts(data, max_users=config.validation_users, seed=seed):
+        users = model.embed_prepared_users(stepper.users.take(part.users), stepper.pool.means(part.users))
+        scores.append(recall_at(part, users, stepper.pool.vectors, k=config.validation_k))
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def _keep_better(best: _Best, model: EmbeddingModel, *, epoch: int, score: float) -> None:
+    # Without a validation part the last epoch is as good a choice as any.
+    if math.isnan(score) or score > best.score:
+        best.epoch, best.score = epoch, score
+        best.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.towers.state_dict().items()}
+
+
+def _rate(step: int, total: int, config: OptimizerConfig) -> float:
+    warmup = max(1, int(total * config.warmup_share))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def _facts(data: TrainingData, config: TrainConfig, best: _Best, seed: int) -> dict[str, str | int | float | bool]:
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    facts: dict[str, str | int | float | bool] = {
+        "config_sha256": digest,
+        "config": config.model_dump_json(),
+        "seed": seed,
+        "epoch": best.epoch,
+        "num_items": len(data.item_ids),
+        "num_users": len(data.user_ids),
+        "num_interactions": len(data.train),
+        "validation": "carved" if data.carved else "given",
+    }
+    if not math.isnan(best.score):
+        facts["validation_score"] = best.score
+    return facts
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass

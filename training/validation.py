@@ -1,0 +1,96 @@
+"""The validation score that chooses the epoch: recall@K by exact search over the towers' own vectors.
+
+The score is the mean over the parts there are of: Recall@K of warm items among all warm items, and Recall@K of cold
+items among the cold items of the validation part. So a data set with a cold validation part is judged on its cold items
+and one without on its warm ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recall.model.hashing import hash_values
+from training.dataset import RowArray, TrainingData
+
+_CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationPart:
+    """Users with a validation item among the candidates.
+
+    Attributes:
+        users: [n] user rows.
+        candidates: [c] item rows, ascending.
+        relevant: [n, c] ones at validation items.
+        seen: [n, c] ones at training items, which are left out of the ranking.
+    """
+
+    users: RowArray
+    candidates: RowArray
+    relevant: csr_matrix
+    seen: csr_matrix
+
+
+def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[ValidationPart]:
+    """Returns the warm and the cold part of the validation interactions, those that are not empty."""
+    pairs = _sampled(data, max_users, seed)
+    cold = data.item_counts() == 0
+    parts = []
+    for is_cold in (False, True):
+        chosen = pairs[cold[pairs[:, 1]] == is_cold]
+        if len(chosen):
+            candidates = np.unique(chosen[:, 1]) if is_cold else np.flatnonzero(~cold)
+            parts.append(_part(data, chosen, candidates))
+    return parts
+
+
+def recall_at(part: ValidationPart, users: NDArray[np.float32], items: NDArray[np.float32], *, k: int) -> float:
+    """Returns the mean Recall@K of a part.
+
+    Args:
+        part: Whom to rank what for.
+        users: [n, dim] float32, the vectors of `part.users`.
+        items: [num_items, dim] float32, all item vectors.
+        k: Length of the lists.
+    """
+    k = min(k, len(part.candidates))
+    hits = np.empty((len(users), k), dtype=np.bool_)
+    columns = items[part.candidates]
+    for start in range(0, len(users), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        scores = users[rows] @ columns.T
+        scores[part.seen[rows].nonzero()] = -np.inf
+        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        hits[rows] = np.take_along_axis(part.relevant[rows].toarray() > 0, top, axis=1)
+    return float((hits.sum(axis=1) / np.diff(part.relevant.indptr)).mean())
+
+
+def _sampled(data: TrainingData, max_users: int, seed: int) -> RowArray:
+    users = np.unique(data.validation[:, 0])
+    if len(users) <= max_users:
+        return data.validation
+    draws = hash_values(f"validation:{seed}", [data.user_ids[row] for row in users])
+    return data.validation[np.isin(data.validation[:, 0], users[np.argsort(draws)[:max_users]])]
+
+
+def _part(data: TrainingData, pairs: RowArray, candidates: RowArray) -> ValidationPart:
+    users = np.unique(pairs[:, 0])
+    return ValidationPart(
+        users=users,
+        candidates=candidates,
+        relevant=_ones(pairs, users, candidates),
+        seen=_ones(data.train, users, candidates),
+    )
+
+
+def _ones(pairs: RowArray, users: RowArray, candidates: RowArray) -> csr_matrix:
+    pairs = pairs[np.isin(pairs[:, 0], users) & np.isin(pairs[:, 1], candidates)]
+    rows, columns = np.searchsorted(users, pairs[:, 0]), np.searchsorted(candidates, pairs[:, 1])
+    matrix = csr_matrix((np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=(len(users), len(candidates)))
+    matrix.sum_duplicates()
+    return matrix
