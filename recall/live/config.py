@@ -1,0 +1,39 @@
+"""Settings of rebuilding and of live serving. Read strictly: an unknown key is an error, a missing one its default."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from index.factory import IndexConfig
+
+
+class RebuildConfig(BaseModel):
+    """How a snapshot is built.
+
+    Attributes:
+        index: Kind and parameters of the base index.
+        keep_snapshots: Newest snapshots kept after a rebuild; the one served before is kept besides.
+        batch_size: Items embedded at a time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: IndexConfig = IndexConfig()
+    keep_snapshots: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=4096, ge=1)
+
+
+class ServeConfig(BaseModel):
+    """How a serving process follows its catalogue and its snapshots.
+
+    Attributes:
+        follow_interval_seconds: Time between two looks for writes of other processes.
+        watch_interval_seconds: Time between two looks at which snapshot is current.
+        switch_retry_seconds: Time until a current snapshot that could not be loaded is tried again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    follow_interval_seconds: float = Field(default=0.2, gt=0)
+    watch_interval_seconds: float = Field(default=0.5, gt=0)
+    switch_retry_seconds: float = Field(default=60.0, gt=0)

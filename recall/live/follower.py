@@ -1,0 +1,102 @@
+"""Keeps the index of one generation in step with the catalogue, whoever wrote to it.
+
+The catalogue holds one row an item: its latest state under the sequence number of its latest write. A row that moves
+on while it is being read would leave a gap below its new number, so the index names a new sequence only once a read
+came back short: then every write up to that number is reflected.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.protocols import FloatArray
+from recall.live.catalog import Catalog
+from recall.live.generation import Generation
+from recall.live.item_vectors import embed_stored, same_features
+from recall.live.records import StoredItem
+from recall.schema import FeatureMap
+
+_logger = logging.getLogger(__name__)
+_BATCH_SIZE = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One item that was embedded before it was stored.
+
+    Attributes:
+        features: What was embedded.
+        vector: [dim] float32.
+    """
+
+    features: FeatureMap
+    vector: FloatArray
+
+
+class Follower:
+    """Applies the catalogue's changes to the index of one generation. One caller at a time."""
+
+    def __init__(self, catalog: Catalog, generation: Generation) -> None:
+        """Starts where the index stands; nothing is applied yet."""
+        self.generation = generation
+        self._catalog = catalog
+        self._skipped = dict(generation.skipped)
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Stored items that the model cannot embed, with the reason."""
+        return self._skipped
+
+    def catch_up(self, trials: Mapping[str, Trial] | None = None) -> None:
+        """Applies every change that is committed now.
+
+        Args:
+            trials: Vectors made by this generation's model, used where the stored features are those embedded.
+
+        Raises:
+            CatalogError: The catalogue cannot be read.
+        """
+        index = self.generation.index
+        committed = self._catalog.last_sequence()
+        if committed <= index.sequence:
+            return
+        cursor = index.sequence
+        while True:
+            changes = self._catalog.changes(cursor, limit=_BATCH_SIZE)
+            cursor = changes[-1].sequence if changes else cursor
+            complete = len(changes) < _BATCH_SIZE
+            reached = max(cursor, committed) if complete else index.sequence
+            self._apply(changes, trials or {}, sequence=reached)
+            if complete:
+                return
+
+    def _apply(self, changes: Sequence[StoredItem], trials: Mapping[str, Trial], *, sequence: int) -> None:
+        live = [item for item in changes if not item.deleted]
+        tried = {i.item_id: t for i in live if (t := trials.get(i.item_id)) and same_features(t.features, i.features)}
+        rest = [item for item in live if item.item_id not in tried]
+        embedded = embed_stored(self.generation.model, [i.item_id for i in rest], [i.features for i in rest])
+        gone = [item.item_id for item in changes if item.deleted]
+        self.generation.index.apply(
+            [*tried, *embedded.item_ids],
+            np.concatenate([_stacked(tried, self.generation.model.dim), embedded.vectors]),
+            deleted=[*gone, *embedded.skipped],
+            sequence=sequence,
+        )
+        self._note(changes, embedded.skipped)
+
+    def _note(self, changes: Sequence[StoredItem], skipped: Mapping[str, str]) -> None:
+        for item in changes:
+            self._skipped.pop(item.item_id, None)
+        for item_id, reason in skipped.items():
+            _logger.warning("item %r is stored but cannot be retrieved: %s", item_id, reason)
+        self._skipped.update(skipped)
+
+
+def _stacked(trials: Mapping[str, Trial], dim: int) -> FloatArray:
+    if not trials:
+        return np.empty((0, dim), dtype=np.float32)
+    return np.stack([trial.vector for trial in trials.values()])

@@ -1,0 +1,78 @@
+"""What is served at one moment: a model, the vectors it made and the popularity behind them, switched as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from index.live import LiveIndex
+from index.protocols import FloatArray
+from recall.live.popularity import Popularity
+from recall.schema import DataSchema, FeatureMap
+
+if TYPE_CHECKING:
+    from recall.model.embedding import UserInput
+
+
+class Embedder(Protocol):
+    """A two-tower model as the live system uses it; in production an `EmbeddingModel`."""
+
+    @property
+    def model_id(self) -> str:
+        """Digest that names the model."""
+
+    @property
+    def dim(self) -> int:
+        """Length of item and user vectors."""
+
+    @property
+    def max_history(self) -> int:
+        """Longest history that shapes a user vector."""
+
+    @property
+    def schema(self) -> DataSchema:
+        """Features that the model reads."""
+
+    def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
+        """Returns [len(item_ids), dim] float32 of unit length."""
+
+    def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
+        """Returns [len(users), dim] float32."""
+
+    def knows_user(self, user_id: str) -> bool:
+        """Returns whether training saw the user."""
+
+
+ModelLoader: TypeAlias = Callable[[Path], Embedder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """Model, index and popularity that belong together.
+
+    Attributes:
+        model: Made every vector of `index`.
+        index: Live vectors by item id; the one mutable part, written by its follower alone.
+        popularity: Interaction counts at the time of the snapshot.
+        snapshot: Folder name of the snapshot; empty for one built in memory.
+        skipped: Items stored at the time of the snapshot that the model cannot embed, with the reason.
+    """
+
+    model: Embedder
+    index: LiveIndex
+    popularity: Popularity
+    snapshot: str = ""
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def load_model(folder: Path) -> Embedder:
+    """Loads a model artifact for serving.
+
+    Raises:
+        ArtifactError: The artifact is missing, damaged or of another format.
+    """
+    from recall.model.artifact import load_artifact  # torch is loaded only where a model is
+
+    return load_artifact(folder)

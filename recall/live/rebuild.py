@@ -1,0 +1,187 @@
+"""Building a snapshot from a model and a catalogue, while servers go on serving and writing.
+
+The catalogue's last sequence number N is read first and the scan shows no later write, so the snapshot is exactly the
+state at N: an item that is written during the scan has a greater number, and every server replays it. `CURRENT` moves
+last, when the snapshot is whole and synced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import SnapshotDamagedError
+from index.factory import IndexConfig, build_index
+from index.live import LiveIndex
+from index.protocols import FloatArray
+from index.snapshot import current, set_current
+from recall.errors import BusyError
+from recall.live.catalog import Catalog
+from recall.live.config import RebuildConfig
+from recall.live.generation import Embedder, Generation, load_model
+from recall.live.item_vectors import ItemVectors, embed_stored
+from recall.live.popularity import Popularity
+from recall.live.snapshot import SnapshotContent, next_name, remove_old, write_snapshot
+from recall.schema import FeatureMap
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done (`items`, `index`), how much is done, and how much there is."""
+
+_logger = logging.getLogger(__name__)
+_LOCK = ".rebuild.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model and the artifact folder that it came from."""
+
+    model: Embedder
+    folder: Path
+
+
+def rebuild(
+    model: Path, catalog: Path, out: Path, *, config: RebuildConfig | None = None, progress: Progress | None = None
+) -> Path:
+    """Embeds every stored item, writes a snapshot and makes it current.
+
+    Args:
+        model: Artifact folder.
+        catalog: Catalogue file.
+        out: Folder of snapshots; made where it is missing.
+        config: None means the defaults.
+        progress: Told about items and index.
+
+    Returns:
+        The new snapshot's folder.
+
+    Raises:
+        ArtifactError: The model cannot be used.
+        CatalogError: The catalogue cannot be read.
+        BusyError: Another rebuild writes to the same folder.
+    """
+    return rebuild_with(
+        LoadedModel(model=load_model(model), folder=model), catalog, out, config=config, progress=progress
+    )
+
+
+def rebuild_with(
+    loaded: LoadedModel,
+    catalog: Path,
+    out: Path,
+    *,
+    config: RebuildConfig | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Does what `rebuild` does, with a model that is loaded already."""
+    config = config or RebuildConfig()
+    report = progress if progress is not None else _silent
+    out.mkdir(parents=True, exist_ok=True)
+    with _only_rebuild(out), Catalog.open(catalog) as opened:
+        content = _collected(opened, loaded, config, report)
+        folder = out / next_name(out, loaded.model.model_id)
+        report("index", 0, len(content.item_ids))
+        write_snapshot(folder, content, build_index(content.vectors, config.index))
+        report("index", len(content.item_ids), len(content.item_ids))
+        before = _served(out)
+        set_current(out, folder.name)
+        remove_old(out, config.keep_snapshots, spare=[folder.name, *before])
+    return folder
+
+
+def generation_in_memory(
+    model: Embedder,
+    item_ids: Sequence[str],
+    features: Sequence[FeatureMap],
+    *,
+    counts: Mapping[str, int],
+    config: IndexConfig,
+) -> Generation:
+    """Embeds and indexes items as a rebuild would, without catalogue or snapshot.
+
+    Args:
+        model: Embeds.
+        item_ids: Distinct ids.
+        features: Raw features of each.
+        counts: Interactions by item id.
+        config: Kind and parameters of the base index.
+    """
+    embedded = embed_stored(model, item_ids, features)
+    ids, vectors = _in_id_order([embedded], model.dim)
+    index = LiveIndex(ids, vectors, build_index(vectors, config), sequence=0)
+    held = Popularity.from_counts((item_id, counts.get(item_id, 0)) for item_id in ids)
+    return Generation(model=model, index=index, popularity=held, skipped=embedded.skipped)
+
+
+def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, report: Progress) -> SnapshotContent:
+    sequence = catalog.last_sequence()
+    counts, num_items = catalog.popularity(), catalog.num_items()
+    parts: list[ItemVectors] = []
+    skipped: dict[str, str] = {}
+    num_done = 0
+    for batch in catalog.scan_items(config.batch_size, until=sequence):
+        parts.append(embed_stored(loaded.model, [i.item_id for i in batch], [i.features for i in batch]))
+        skipped |= parts[-1].skipped
+        num_done += len(batch)
+        report("items", num_done, max(num_items, num_done))
+    for item_id, reason in skipped.items():
+        _logger.warning("item %r is left out: %s", item_id, reason)
+    item_ids, vectors = _in_id_order(parts, loaded.model.dim)
+    return SnapshotContent(
+        model_id=loaded.model.model_id,
+        model_folder=loaded.folder,
+        catalog_uuid=catalog.uuid,
+        sequence=sequence,
+        item_ids=item_ids,
+        vectors=vectors,
+        counts=np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64),
+        skipped=skipped,
+    )
+
+
+def _in_id_order(parts: list[ItemVectors], dim: int) -> tuple[list[str], FloatArray]:
+    """Joins parts by ascending id, which for str is UTF-8 byte order; empties `parts`, so that one copy is held."""
+    item_ids = [item_id for part in parts for item_id in part.item_ids]
+    order = np.array(sorted(range(len(item_ids)), key=item_ids.__getitem__), dtype=np.int64)
+    places: NDArray[np.int64] = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    vectors = np.empty((len(item_ids), dim), dtype=np.float32)
+    end = len(item_ids)
+    while parts:
+        part = parts.pop()
+        vectors[places[end - len(part.item_ids) : end]] = part.vectors
+        end -= len(part.item_ids)
+    return [item_ids[row] for row in order], vectors
+
+
+def _served(out: Path) -> list[str]:
+    try:
+        name = current(out)
+    except SnapshotDamagedError as error:
+        _logger.warning("%s; it is replaced", error)
+        return []
+    return [] if name is None else [name]
+
+
+@contextmanager
+def _only_rebuild(out: Path) -> Iterator[None]:
+    path = out / _LOCK
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                f"another rebuild is writing to {out} and holds {path.name}; wait for it, or stop it"
+            ) from error
+        yield
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass

@@ -1,0 +1,217 @@
+"""Recall and similar items over one generation. The same code serves requests and is evaluated.
+
+A user vector is made from features, user id and the vectors of the history's items, which are read from the live index:
+an item upserted a second ago already shapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from index.live import LiveIndex
+from index.protocols import FloatArray, Hits, SearchOptions
+from recall.errors import FieldViolation, InvalidRequestError, NotFoundError
+from recall.live.generation import Generation
+from recall.live.item_vectors import known_features
+from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
+from recall.live.shortness import short_reason
+from recall.model.embedding import UserInput
+from recall.schema import FeatureMap, FeatureSpec
+
+_CHUNK = 512
+_MAX_STORED_HISTORY = 10_000
+
+
+class UserStore(Protocol):
+    """What is stored of users; the catalogue is one."""
+
+    def get_user(self, user_id: str) -> FeatureMap | None:
+        """Returns raw features, or None for an unknown user."""
+
+    def history(self, user_id: str, limit: int) -> tuple[str, ...]:
+        """Returns the last `limit` item ids, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A query with what is stored of its user filled in.
+
+    Attributes:
+        query: As asked.
+        user: What the user tower reads.
+        options: What may be returned.
+        answered_from: What the answer is made from.
+    """
+
+    query: RecallQuery
+    user: UserInput
+    options: SearchOptions
+    answered_from: AnsweredFrom
+
+
+class Retriever:
+    """Answers queries, many at a time."""
+
+    def __init__(self, users: UserStore | None) -> None:
+        """Takes where users are stored; None where every query brings all that is known."""
+        self._users = users
+
+    def recall(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
+        """Returns the best items for each query; fewer than its limit only where fewer are eligible.
+
+        Raises:
+            InvalidRequestError: Given features do not fit the model.
+                CatalogError: What is stored of a user cannot be read.
+        """
+        chunks = (queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK))
+        return [result for chunk in chunks for result in self._recall_chunk(generation, chunk)]
+
+    def similar(self, generation: Generation, query: SimilarQuery) -> Result:
+        """Returns the neighbours of a stored item, without itself, or of features that need not be stored.
+
+        Raises:
+            NotFoundError: The item is not stored, or not retrievable.
+            InvalidRequestError: Given features do not fit the model.
+        """
+        sequence = generation.index.sequence
+        exclude = query.exclude
+        if query.features is not None:
+            features = _checked(generation.model.schema.item_features, query.features, path="item.features")
+            vector = generation.model.embed_items([query.item_id or ""], [features])
+        else:
+            vector, found = generation.index.gather([query.item_id or ""])
+            if not found.all():
+                raise NotFoundError(f"item {query.item_id!r} is not retrievable; upsert it, or send its features")
+            exclude = (*exclude, query.item_id or "")
+        options = SearchOptions(exclude=exclude, exact=query.exact)
+        hits = _search(generation.index, vector, query.limit, [options])[0]
+        return Result(
+            item_ids=hits.item_ids,
+            scores=hits.scores,
+            model_id=generation.model.model_id,
+            sequence=sequence,
+            short_reason=short_reason(generation.index, options, limit=query.limit, num_found=len(hits.item_ids)),
+        )
+
+    def _recall_chunk(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
+        sequence = generation.index.sequence  # before anything is read: never more than the answer reflects
+        questions = self._questions(generation, queries)
+        found = _searched(generation, questions)
+        results = []
+        for position, question in enumerate(questions):
+            limit, options = question.query.limit, question.options
+            hits = found.get(position) or generation.popularity.top(generation.index, limit, options)
+            results.append(
+                Result(
+                    item_ids=hits.item_ids,
+                    scores=hits.scores,
+                    model_id=generation.model.model_id,
+                    sequence=sequence,
+                    short_reason=short_reason(generation.index, options, limit=limit, num_found=len(hits.item_ids)),
+                    answered_from=question.answered_from,
+                )
+            )
+        return results
+
+    def _questions(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[_Question]:
+        histories = [self._history(query) for query in queries]
+        recent = [_recent(generation, query, h) for query, h in zip(queries, histories, strict=True)]
+        vectors = _gathered(generation.index, recent)
+        questions = []
+        for query, history, known in zip(queries, histories, vectors, strict=True):
+            user = UserInput(user_id=query.user_id, features=self._features(generation, query), history=known)
+            exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
+            options = SearchOptions(exclude=exclude, candidates=query.candidates, exact=query.exact)
+            source = _source(generation, query, user)
+            questions.append(_Question(query=query, user=user, options=options, answered_from=source))
+        return questions
+
+    def _history(self, query: RecallQuery) -> tuple[str, ...]:
+        if query.history is not None or query.user_id is None or self._users is None:
+            return query.history or ()
+        return self._users.history(query.user_id, _MAX_STORED_HISTORY)
+
+    def _features(self, generation: Generation, query: RecallQuery) -> FeatureMap:
+        specs = generation.model.schema.user_features
+        if query.vector is not None:
+            return {}
+        if query.features is not None:
+            return _checked(specs, query.features, path="features")
+        stored = self._users.get_user(query.user_id) if self._users and query.user_id is not None else None
+        return known_features(specs, stored or {}).features  # what does not fit this model is as good as missing
+
+
+def _checked(specs: Sequence[FeatureSpec], features: FeatureMap, *, path: str) -> FeatureMap:
+    known = known_features(specs, features)
+    if known.problems:
+        raise InvalidRequestError(
+            [FieldViolation(field=f"{path}.{name}", description=text) for name, text in known.problems.items()]
+        )
+    return known.features
+
+
+def _recent(generation: Generation, query: RecallQuery, history: tuple[str, ...]) -> list[str]:
+    """Returns the latest items of the history that the index holds, oldest first."""
+    max_history = generation.model.max_history
+    if query.vector is not None or max_history <= 0:
+        return []
+    return [item_id for item_id in history if item_id in generation.index][-max_history:]
+
+
+def _gathered(index: LiveIndex, histories: Sequence[Sequence[str]]) -> list[FloatArray]:
+    """Returns the vectors of each history, [num_held, dim], read in one call."""
+    vectors, held = index.gather([item_id for history in histories for item_id in history])
+    owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])[held]
+    ends = np.cumsum(np.bincount(owners, minlength=len(histories)))
+    return np.split(vectors, ends[:-1])
+
+
+def _source(generation: Generation, query: RecallQuery, user: UserInput) -> AnsweredFrom:
+    if query.vector is not None:
+        return AnsweredFrom.VECTOR
+    if len(user.history):
+        return AnsweredFrom.HISTORY
+    if user.features or (query.user_id is not None and generation.model.knows_user(query.user_id)):
+        return AnsweredFrom.FEATURES
+    return AnsweredFrom.POPULARITY
+
+
+def _searched(generation: Generation, questions: Sequence[_Question]) -> dict[int, Hits]:
+    """Returns hits by position of those questions that have a user vector."""
+    asked = [p for p, q in enumerate(questions) if q.answered_from is not AnsweredFrom.POPULARITY]
+    vectors = _user_vectors(generation, [questions[position] for position in asked])
+    by_limit: dict[int, list[int]] = {}
+    for place, position in enumerate(asked):
+        by_limit.setdefault(questions[position].query.limit, []).append(place)
+    found: dict[int, Hits] = {}
+    for limit, places in by_limit.items():  # one call a limit: an answer never depends on its neighbours' limits
+        options = [questions[asked[place]].options for place in places]
+        hits = _search(generation.index, vectors[places], limit, options)
+        found.update(zip((asked[place] for place in places), hits, strict=True))
+    return found
+
+
+def _user_vectors(generation: Generation, questions: Sequence[_Question]) -> FloatArray:
+    vectors = np.empty((len(questions), generation.model.dim), dtype=np.float32)
+    made = [place for place, q in enumerate(questions) if q.answered_from is not AnsweredFrom.VECTOR]
+    if made:
+        vectors[made] = generation.model.embed_users([questions[place].user for place in made])
+    for place, question in enumerate(questions):
+        if question.query.vector is not None:
+            vectors[place] = _fitting(question.query.vector, generation.model.dim)
+    return vectors
+
+
+def _fitting(vector: FloatArray, dim: int) -> FloatArray:
+    if vector.shape == (dim,) and np.isfinite(vector).all() and vector.any():
+        return vector
+    text = f"it has shape {list(vector.shape)}, or is zero or not finite; send {dim} finite numbers"
+    raise InvalidRequestError([FieldViolation(field="vector", description=text)])
+
+
+def _search(index: LiveIndex, vectors: FloatArray, limit: int, options: Sequence[SearchOptions]) -> list[Hits]:
+    return index.search(vectors, max(1, min(limit, index.num_items)), options)

@@ -1,0 +1,174 @@
+"""The live system as one object: what the servicer, the command line and tests call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from recall.errors import CatalogError, NotFoundError
+from recall.live.catalog import Catalog
+from recall.live.config import ServeConfig
+from recall.live.generation import Generation, ModelLoader, load_model
+from recall.live.ingest import Ingest
+from recall.live.periodic import Periodic
+from recall.live.query import RecallQuery, Result, SimilarQuery
+from recall.live.records import ItemRecord, StoredItem
+from recall.live.retriever import Retriever
+from recall.live.snapshot import load_generation
+from recall.live.status import Status, status_of
+from recall.live.watcher import FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
+from recall.live.writes import DeleteResult, WriteResult
+from recall.schema import DataSchema
+
+_logger = logging.getLogger(__name__)
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemView:
+    """One stored item and whether it can be found.
+
+    Attributes:
+        item: As stored.
+        retrievable: Whether a recall can return it.
+        model_id: Model that is served.
+        sequence: Last write that searches reflect.
+    """
+
+    item: StoredItem
+    retrievable: bool
+    model_id: str
+    sequence: int
+
+
+class RecallSystem:
+    """Catalogue, model and index, served and written together. Safe to call from any thread."""
+
+    def __init__(
+        self, catalog: Catalog, snapshots: Path, *, load: LoadSnapshot, first: FirstSnapshot, config: ServeConfig
+    ) -> None:
+        """Replays what the catalogue has since the snapshot and starts to follow both; use `start`."""
+        self._catalog = catalog
+        self._retriever = Retriever(catalog)
+        self._ingest = Ingest(catalog, first.generation)
+        self._ingest.follow()
+        self._watcher = SnapshotWatcher(
+            snapshots, load, ingest=self._ingest, first=first, retry_seconds=config.switch_retry_seconds
+        )
+        self._following = Periodic(
+            self._follow, interval_seconds=config.follow_interval_seconds, name="recall-follow-catalog"
+        )
+        self._watching = Periodic(
+            self._watcher.look, interval_seconds=config.watch_interval_seconds, name="recall-watch-snapshots"
+        )
+
+    @classmethod
+    def start(
+        cls, snapshots: Path, catalog: Path, config: ServeConfig | None = None, *, load_model: ModelLoader = load_model
+    ) -> RecallSystem:
+        """Opens the catalogue, loads the current snapshot and replays the writes since.
+
+        Args:
+            snapshots: Folder of snapshots with the file `CURRENT`.
+            catalog: The catalogue file that the snapshots were made from.
+            config: None means the defaults.
+            load_model: How a model is loaded from the snapshot.
+
+        Raises:
+            NotReadyError: There is no snapshot that can be served.
+            SnapshotMismatchError: The current snapshot belongs to another catalogue.
+            CatalogError: The catalogue cannot be used.
+        """
+        opened = Catalog.open(catalog)
+        load = partial(load_generation, catalog_uuid=opened.uuid, load_model=load_model)
+        try:
+            first = load_first(snapshots, load)
+            return cls(opened, snapshots, load=load, first=first, config=config or ServeConfig())
+        except BaseException:
+            opened.close()
+            raise
+
+    @property
+    def generation(self) -> Generation:
+        """What is served at this moment."""
+        return self._ingest.generation
+
+    @property
+    def schema(self) -> DataSchema:
+        """Columns of the catalogue, which requests are checked against."""
+        return self._catalog.schema
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector of the served model."""
+        return self.generation.model.dim
+
+    def recall(self, query: RecallQuery) -> Result:
+        """Returns the best items for a user; see `Retriever.recall`."""
+        return self._retriever.recall(self.generation, [query])[0]
+
+    def recall_many(self, queries: Sequence[RecallQuery]) -> list[Result]:
+        """Returns the best items for each query, all from one generation."""
+        return self._retriever.recall(self.generation, queries)
+
+    def similar(self, query: SimilarQuery) -> Result:
+        """Returns the neighbours of an item; see `Retriever.similar`."""
+        return self._retriever.similar(self.generation, query)
+
+    def upsert(self, items: Sequence[ItemRecord], *, validate_only: bool = False) -> WriteResult:
+        """Stores items, all or none, durable and visible when it returns; see `Ingest.upsert`."""
+        return self._ingest.upsert(items, validate_only=validate_only)
+
+    def delete(self, item_ids: Sequence[str]) -> DeleteResult:
+        """Deletes items, never returned again once this returns; see `Ingest.delete`."""
+        return self._ingest.delete(item_ids)
+
+    def get(self, item_id: str) -> ItemView:
+        """Returns what is stored of an item.
+
+        Raises:
+            NotFoundError: The item is not stored.
+            CatalogError: The catalogue cannot be read.
+        """
+        generation = self.generation
+        sequence = generation.index.sequence
+        item = self._catalog.get_item(item_id)
+        if item is None:
+            raise NotFoundError(f"item {item_id!r} is not stored; upsert it first")
+        return ItemView(
+            item=item, retrievable=item_id in generation.index, model_id=generation.model.model_id, sequence=sequence
+        )
+
+    def status(self) -> Status:
+        """Returns what is served, with its sizes."""
+        return status_of(
+            self.generation,
+            self._catalog,
+            num_skipped=len(self._ingest.skipped),
+            last_switch_error=self._watcher.last_error,
+        )
+
+    def wait_for(self, sequence: int, timeout_seconds: float) -> None:
+        """Returns once searches reflect the write `sequence`.
+
+        Raises:
+            DeadlineError: They do not in time.
+        """
+        if self.generation.index.sequence < sequence:
+            self._following.wake()
+            self._ingest.wait_for(sequence, timeout_seconds)
+
+    def close(self) -> None:
+        """Stops following and closes the catalogue; a second call does nothing."""
+        self._watching.close(timeout_seconds=_CLOSE_SECONDS)
+        self._following.close(timeout_seconds=_CLOSE_SECONDS)
+        self._catalog.close()
+
+    def _follow(self) -> None:
+        try:
+            self._ingest.follow()
+        except CatalogError as error:
+            _logger.error("writes of other processes cannot be followed, trying again: %s", error)

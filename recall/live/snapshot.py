@@ -1,0 +1,198 @@
+"""A snapshot: one model and everything that it made of one catalogue, as a folder that is whole or not there.
+
+Folder `<build number, six digits>-<first 12 digits of the model id>`, written by `index.snapshot`, which describes the
+manifest and its checksums. The manifest's facts:
+
+    content       version of this description, 1
+    catalog_uuid  the catalogue that was scanned
+    sequence      its last write that the snapshot reflects; greater ones are still to be replayed
+    model_id      the model
+    index         kind, and its parameters
+    num_items     rows of every space
+    num_skipped   stored items that the model cannot embed
+    dim           length of its vectors
+    parts         where the parts are
+
+Parts: `model/` is a copy of the artifact, `rows/` the row table (`index.rows`), `spaces/two_tower/` vectors and base
+index (`index.space`), `skipped.json` an object of reasons by item id.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from index.errors import SnapshotDamagedError, SnapshotMismatchError
+from index.live import LiveIndex
+from index.protocols import FloatArray, RowArray, VectorIndex
+from index.rows import RowTable
+from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, verify, write_folder, write_manifest
+from index.space import load_space, save_space
+from recall.live.generation import Generation, ModelLoader, load_model
+from recall.live.popularity import Popularity
+
+CONTENT_VERSION = 1
+MODEL, ROWS, SKIPPED, TWO_TOWER = "model", "rows", "skipped.json", "spaces/two_tower"
+
+
+class IndexFacts(BaseModel):
+    """Kind and parameters of a base index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    parameters: dict[str, int | float | str]
+
+
+class PartPaths(BaseModel):
+    """Where the parts of a snapshot are, below its folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = MODEL
+    rows: str = ROWS
+    skipped: str = SKIPPED
+    spaces: dict[str, str] = {"two_tower": TWO_TOWER}
+
+
+class SnapshotFacts(BaseModel):
+    """The facts of a snapshot's manifest; see the module's description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    content: int = CONTENT_VERSION
+    catalog_uuid: str
+    sequence: int
+    model_id: str
+    dim: int
+    index: IndexFacts
+    num_items: int
+    num_skipped: int
+    parts: PartPaths = PartPaths()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotContent:
+    """What a snapshot is written from, besides its base index.
+
+    Attributes:
+        model_id: The model.
+        model_folder: Its artifact.
+        catalog_uuid: The catalogue.
+        sequence: Last write that is reflected.
+        item_ids: [n], ascending in UTF-8 byte order.
+        vectors: [n, dim] float32.
+        counts: [n] int64, interactions of each item.
+        skipped: Reason by id of each stored item that could not be embedded.
+    """
+
+    model_id: str
+    model_folder: Path
+    catalog_uuid: str
+    sequence: int
+    item_ids: list[str]
+    vectors: FloatArray
+    counts: RowArray
+    skipped: dict[str, str]
+
+
+def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) -> None:
+    """Writes a snapshot folder, whole and synced or not at all.
+
+    Raises:
+        OSError: The disk failed; nothing is left behind.
+    """
+    facts = SnapshotFacts(
+        catalog_uuid=content.catalog_uuid,
+        sequence=content.sequence,
+        model_id=content.model_id,
+        dim=base.dim,
+        index=IndexFacts(kind=base.kind, parameters=base.parameters()),
+        num_items=len(content.item_ids),
+        num_skipped=len(content.skipped),
+    )
+
+    def fill(temporary: Path) -> None:
+        shutil.copytree(content.model_folder, temporary / MODEL)
+        (temporary / ROWS).mkdir()
+        RowTable.from_items(content.item_ids, content.counts).save(temporary / ROWS)
+        (temporary / TWO_TOWER).mkdir(parents=True)
+        save_space(temporary / TWO_TOWER, content.vectors, base)
+        (temporary / SKIPPED).write_text(json.dumps(content.skipped, sort_keys=True), encoding="utf-8")
+        write_manifest(temporary, facts.model_dump(mode="json"))
+
+    write_folder(folder, fill)
+
+
+def load_generation(folder: Path, *, catalog_uuid: str, load_model: ModelLoader = load_model) -> Generation:
+    """Checks and loads a snapshot; its vectors stay on disk, mapped.
+
+    Args:
+        folder: The snapshot.
+        catalog_uuid: The catalogue that is served with it.
+        load_model: How the model is loaded from its artifact.
+
+    Raises:
+        SnapshotDamagedError: A part is missing or damaged.
+        SnapshotMismatchError: It belongs to another catalogue or format, or its vectors to another model.
+        ArtifactError: The model cannot be used.
+    """
+    facts = _read_facts(folder, verify(folder).facts)
+    if facts.catalog_uuid != catalog_uuid:
+        raise SnapshotMismatchError(
+            f"{folder} was made from catalogue {facts.catalog_uuid}, not from {catalog_uuid}; "
+            "serve it with its own catalogue, or rebuild from this one into another folder"
+        )
+    model = load_model(folder / facts.parts.model)
+    rows = RowTable.load(folder / facts.parts.rows)
+    vectors, base = load_space(folder / facts.parts.spaces["two_tower"])
+    if (model.model_id, model.dim, base.dim) != (facts.model_id, facts.dim, facts.dim):
+        raise SnapshotMismatchError(
+            f"{folder} holds vectors of dimension {base.dim} and model {model.model_id} of dimension {model.dim}; "
+            f"its manifest says model {facts.model_id} of dimension {facts.dim}: rebuild"
+        )
+    item_ids = rows.item_ids()
+    popular = np.flatnonzero(rows.popularity)
+    return Generation(
+        model=model,
+        index=LiveIndex(item_ids, vectors, base, sequence=facts.sequence),
+        popularity=Popularity.from_counts((item_ids[row], int(rows.popularity[row])) for row in popular),
+        snapshot=folder.name,
+        skipped=json.loads((folder / facts.parts.skipped).read_text(encoding="utf-8")),
+    )
+
+
+def next_name(root: Path, model_id: str) -> str:
+    """Returns the name of the next snapshot below `root`."""
+    return f"{next_build_number(root):06}-{model_id[:12]}"
+
+
+def remove_old(root: Path, keep: int, *, spare: Sequence[str]) -> list[str]:
+    """Removes all but the newest `keep` snapshots below `root` and what a killed rebuild left; returns their names.
+
+    Args:
+        root: Folder of the snapshots; the caller holds its lock.
+        keep: Newest snapshots to keep.
+        spare: More names that stay, for example the one to roll back to.
+    """
+    old = [name for name in snapshot_names(root)[keep:] if name not in spare]
+    for name in [*old, *(path.name for path in root.glob(".*-*.tmp-*"))]:
+        shutil.rmtree(root / name)
+    return old
+
+
+def _read_facts(folder: Path, facts: Mapping[str, Json]) -> SnapshotFacts:
+    if facts.get("content") != CONTENT_VERSION:
+        raise SnapshotMismatchError(
+            f"{folder} holds content version {facts.get('content')}, this program reads {CONTENT_VERSION}; rebuild"
+        )
+    try:
+        return SnapshotFacts.model_validate(dict(facts))
+    except ValidationError as error:
+        raise SnapshotDamagedError(f"{folder / MANIFEST} states unusable facts: {error}; rebuild") from error

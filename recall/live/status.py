@@ -1,0 +1,78 @@
+"""What is served at one moment, for `GetStatus` and people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from index.protocols import Parameters
+from recall.live.catalog import Catalog
+from recall.live.generation import Generation
+from recall.schema import FeatureSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Names, sizes and parameters of what is served.
+
+    Attributes:
+        model_id: Model that embeds and answers.
+        sequence: Last write that searches reflect.
+        snapshot: Folder name of the snapshot.
+        catalog_uuid: The catalogue.
+        num_base: Rows of the base index, live or not.
+        num_fresh: Live items written since the snapshot.
+        num_deleted: Rows of the base that were deleted or replaced.
+        num_items: Items that can be retrieved.
+        num_skipped: Stored items that the model cannot embed.
+        index_kind: Kind of the base index.
+        index_parameters: What it was built with.
+        dim: Length of a vector.
+        item_features: Item columns that the model or the catalogue knows; those of the model first.
+        user_features: User columns likewise.
+        last_switch_error: Why the current snapshot is not served; empty where it is.
+    """
+
+    model_id: str
+    sequence: int
+    snapshot: str
+    catalog_uuid: str
+    num_base: int
+    num_fresh: int
+    num_deleted: int
+    num_items: int
+    num_skipped: int
+    index_kind: str
+    index_parameters: Parameters
+    dim: int
+    item_features: tuple[FeatureSpec, ...]
+    user_features: tuple[FeatureSpec, ...]
+    last_switch_error: str
+
+
+def status_of(generation: Generation, catalog: Catalog, *, num_skipped: int, last_switch_error: str) -> Status:
+    """Collects the status of a generation and its catalogue."""
+    sequence, counts = generation.index.sequence, generation.index.counts()
+    trained, stored = generation.model.schema, catalog.schema
+    return Status(
+        model_id=generation.model.model_id,
+        sequence=sequence,
+        snapshot=generation.snapshot,
+        catalog_uuid=catalog.uuid,
+        num_base=counts.base,
+        num_fresh=counts.fresh,
+        num_deleted=counts.deleted,
+        num_items=counts.items,
+        num_skipped=num_skipped,
+        index_kind=generation.index.base.kind,
+        index_parameters=generation.index.base.parameters(),
+        dim=generation.model.dim,
+        item_features=_merged(trained.item_features, stored.item_columns()),
+        user_features=_merged(trained.user_features, stored.user_features),
+        last_switch_error=last_switch_error,
+    )
+
+
+def _merged(first: Sequence[FeatureSpec], second: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    names = {spec.name for spec in first}
+    return (*first, *(spec for spec in second if spec.name not in names))

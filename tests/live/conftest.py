@@ -1,0 +1,124 @@
+"""A tiny deterministic second model, and catalogues to write to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.factory import IndexConfig
+from index.protocols import FloatArray
+from recall.live.catalog import Catalog
+from recall.live.generation import Generation
+from recall.live.rebuild import generation_in_memory
+from recall.live.records import ItemRecord
+from recall.model.embedding import UserInput
+from recall.schema import DataSchema, FeatureMap, FeatureSpec
+
+DIM = 16
+SCHEMA = DataSchema(
+    name="tiny",
+    item_features=(
+        FeatureSpec(name="topic", kind="category", domain="topic"),
+        FeatureSpec(name="tags", kind="set", domain="tags"),
+        FeatureSpec(name="price", kind="number", domain="price"),
+    ),
+    user_features=(FeatureSpec(name="country", kind="category", domain="country"),),
+)
+
+
+def _direction(text: str, salt: str) -> FloatArray:
+    digest = hashlib.sha256(f"{salt}/{text}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8])).normal(size=DIM).astype(np.float32)
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashModel:
+    """The vector of an item is the unit sum of the directions of its features; its id does not matter."""
+
+    model_id: str = "a" * 64
+    schema: DataSchema = SCHEMA
+    max_history: int = 3
+    dim: int = DIM
+    known_users: frozenset[str] = field(default_factory=frozenset)
+    on_embed: Callable[[Sequence[str]], None] | None = None
+
+    def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
+        if self.on_embed is not None:
+            self.on_embed(item_ids)
+        assert all(name in {s.name for s in self.schema.item_features} for f in features for name in f)
+        return np.array([self.vector(f) for f in features], dtype=np.float32).reshape(-1, self.dim)
+
+    def vector(self, features: FeatureMap) -> FloatArray:
+        if features.get("price") == -1.0:
+            return np.full(self.dim, np.nan, dtype=np.float32)
+        texts = [f"{name}={value}" for name in sorted(features) for value in _values(features[name])]
+        return _unit(np.sum([_direction(text, self.model_id) for text in texts or ["nothing"]], axis=0))
+
+    def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
+        return np.array([self._user(user) for user in users], dtype=np.float32).reshape(-1, self.dim)
+
+    def _user(self, user: UserInput) -> FloatArray:
+        assert len(user.history) <= self.max_history
+        known = [_direction(f"{name}={value}", self.model_id) * 0.1 for name, value in sorted(user.features.items())]
+        parts = [*user.history, *known]
+        return _unit(np.sum(parts, axis=0)) if parts else _unit(_direction(f"user={user.user_id}", self.model_id))
+
+    def knows_user(self, user_id: str) -> bool:
+        return user_id in self.known_users
+
+
+def _values(value: object) -> Sequence[object]:
+    return value if isinstance(value, tuple) else [value]
+
+
+@pytest.fixture
+def hash_model() -> HashModel:
+    return HashModel()
+
+
+@pytest.fixture
+def make_model() -> Callable[..., HashModel]:
+    return HashModel
+
+
+@pytest.fixture
+def make_item() -> Callable[..., ItemRecord]:
+    """Returns an item of a topic; items of one topic have one vector."""
+
+    def make(item_id: str, topic: str = "", **features: object) -> ItemRecord:
+        values = {"topic": topic, **features} if topic else features
+        return ItemRecord(item_id=item_id, features=values)  # type: ignore[arg-type]  # values are checked by use
+
+    return make
+
+
+@pytest.fixture
+def catalog_path(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.sqlite"
+
+
+@pytest.fixture
+def catalog(catalog_path: Path) -> Iterator[Catalog]:
+    with Catalog.create(catalog_path, SCHEMA) as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_generation() -> Callable[..., Generation]:
+    """Returns an in-memory generation of items by topic."""
+
+    def make(topics: Mapping[str, str], *, model: HashModel | None = None, **counts: int) -> Generation:
+        features: list[FeatureMap] = [{"topic": topic} for topic in topics.values()]
+        config = IndexConfig(kind="flat")
+        return generation_in_memory(model or HashModel(), list(topics), features, counts=counts, config=config)
+
+    return make

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from recall.errors import CatalogError, DeadlineError, InvalidRequestError
+from recall.live.catalog import Catalog
+from recall.live.ingest import Ingest
+from recall.live.query import RecallQuery
+from recall.live.records import ItemRecord
+from recall.live.retriever import Retriever
+from recall.live.writes import WarningCode
+
+
+def neighbours(ingest, topic, limit=1):
+    generation = ingest.generation
+    vector = generation.model.vector({"topic": topic})
+    return Retriever(None).recall(generation, [RecallQuery(vector=vector, limit=limit)])[0].item_ids
+
+
+def test_upsert_is_stored_and_found_when_it_returns(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({"a": "jazz"}))
+    result = ingest.upsert([make_item("b", "rock"), make_item("c", "folk")])
+    assert result.sequence == catalog.last_sequence() == ingest.generation.index.sequence == 2
+    assert result.model_id == ingest.generation.model.model_id
+    assert result.warnings == ()
+    assert neighbours(ingest, "rock") == ["b"]
+    assert neighbours(ingest, "folk") == ["c"]
+
+
+def test_upsert_embeds_each_item_once(catalog, make_generation, make_item, make_model):
+    embedded = []
+    model = make_model(on_embed=embedded.extend)
+    ingest = Ingest(catalog, make_generation({}, model=model))
+    embedded.clear()
+    ingest.upsert([make_item("a", "jazz"), make_item("b", "rock", price=3.0, tags=("x", "y"))])
+    assert embedded == ["a", "b"]
+
+
+def test_upsert_replaces_an_item(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({"a": "jazz", "b": "rock"}))
+    ingest.upsert([make_item("a", "folk")])
+    assert neighbours(ingest, "folk") == ["a"]
+    assert ingest.generation.index.num_items == 2
+
+
+def test_delete_is_gone_when_it_returns_and_counts_what_was_stored(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    ingest.upsert([make_item("a", "jazz"), make_item("b", "jazz")])
+    result = ingest.delete(["a", "never-there"])
+    assert (result.sequence, result.num_deleted) == (3, 1)
+    assert neighbours(ingest, "jazz", limit=5) == ["b"]
+    assert ingest.delete(["a"]).num_deleted == 0
+
+
+def test_upsert_of_an_item_that_does_not_fit_stores_nothing(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    with pytest.raises(InvalidRequestError) as caught:
+        ingest.upsert([make_item("a", "jazz"), make_item("b", price="cheap"), make_item("c", "x", tags="y")])
+    assert [v.field for v in caught.value.violations] == ["items[1].features.price", "items[2].features.tags"]
+    with pytest.raises(InvalidRequestError, match=r"items\[1\].features: the served model makes no usable vector"):
+        ingest.upsert([make_item("a", "jazz"), make_item("b", price=-1.0)])
+    assert catalog.last_sequence() == 0
+    assert ingest.generation.index.num_items == 0
+
+
+def test_validate_only_stores_nothing_and_warns(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({"a": "jazz"}))
+    result = ingest.upsert([make_item("b", colour="red")], validate_only=True)
+    assert [w.code for w in result.warnings] == [WarningCode.UNKNOWN_FEATURE, WarningCode.LOW_INFORMATION]
+    assert result.sequence == 0
+    assert catalog.get_item("b") is None
+    assert "b" not in ingest.generation.index
+
+
+def test_upsert_keeps_an_unknown_feature_and_names_it(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    (warning,) = ingest.upsert([make_item("a", "jazz", colour="red")]).warnings
+    assert (warning.item_id, warning.code) == ("a", "UNKNOWN_FEATURE")
+    assert "'colour'" in warning.message
+    assert catalog.get_item("a").features == {"topic": "jazz", "colour": "red"}
+
+
+def test_follow_applies_what_another_process_wrote(catalog, catalog_path, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    with Catalog.open(catalog_path) as other:
+        other.put_items([make_item(name, "jazz") for name in "abc"])
+        other.delete_items(["b"])
+    assert neighbours(ingest, "jazz", limit=5) == []
+    ingest.follow()
+    assert neighbours(ingest, "jazz", limit=5) == ["a", "c"]
+    assert ingest.generation.index.sequence == 4
+
+
+def test_upsert_also_applies_what_another_process_wrote_before(catalog, catalog_path, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    with Catalog.open(catalog_path) as other:
+        other.put_items([make_item("a", "jazz")])
+    ingest.upsert([make_item("b", "jazz")])
+    assert neighbours(ingest, "jazz", limit=5) == ["a", "b"]
+
+
+def test_follow_skips_an_item_that_cannot_be_embedded_until_it_can(catalog, make_generation, make_item, caplog):
+    ingest = Ingest(catalog, make_generation({}))
+    ingest.upsert([make_item("bad", "rock")])
+    catalog.put_items([make_item("bad", price="cheap"), make_item("good", "jazz"), make_item("worse", price=-1.0)])
+    ingest.follow()
+    assert set(ingest.skipped) == {"bad", "worse"}
+    assert "feature 'price'" in ingest.skipped["bad"]
+    assert "'bad'" in caplog.text
+    assert ingest.generation.index.sequence == 4
+    assert list(ingest.generation.index.item_ids()) == ["good"]
+    ingest.upsert([make_item("bad", "folk")])
+    ingest.delete(["worse"])
+    assert not ingest.skipped
+    assert neighbours(ingest, "folk") == ["bad"]
+
+
+def test_follow_of_more_changes_than_a_batch_reaches_the_end(catalog, make_generation, make_item, monkeypatch):
+    monkeypatch.setattr("recall.live.follower._BATCH_SIZE", 4)
+    ingest = Ingest(catalog, make_generation({}))
+    for last in (4, 12, 17):
+        catalog.put_items([make_item(f"i{n:02}", "jazz") for n in range(catalog.last_sequence(), last)])
+        ingest.follow()
+        assert ingest.generation.index.sequence == ingest.generation.index.num_items == last
+
+
+def test_concurrent_upserts_are_all_found_and_commit_in_groups(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    barrier = threading.Barrier(8)
+
+    def write(worker):
+        barrier.wait()
+        for n in range(20):
+            topic = f"topic-{worker}-{n}"
+            result = ingest.upsert([make_item(f"item-{worker}-{n}", topic)])
+            assert neighbours(ingest, topic) == [f"item-{worker}-{n}"]
+            assert ingest.generation.index.sequence >= result.sequence
+        return result.sequence
+
+    with ThreadPoolExecutor(8) as pool:
+        sequences = list(pool.map(write, range(8)))
+    assert max(sequences) == catalog.last_sequence() == 160
+    assert ingest.generation.index.num_items == 160
+
+
+def test_concurrent_upserts_of_one_item_leave_the_stored_one(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: ingest.upsert([make_item("a", f"t{n}")]), range(64)))
+    topic = catalog.get_item("a").features["topic"]
+    vectors, _ = ingest.generation.index.gather(["a"])
+    assert np.allclose(vectors[0], ingest.generation.model.vector({"topic": topic}))
+
+
+def test_a_failing_request_does_not_fail_those_in_its_group(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    bad = ItemRecord(item_id="bad\udc80", features={"topic": "jazz"})  # half a character: cannot be stored
+    outcomes = {}
+
+    def write(name, item):
+        try:
+            outcomes[name] = ingest.upsert([item]).sequence
+        except UnicodeEncodeError as error:
+            outcomes[name] = error
+
+    with ingest._lock:  # all wait, so that they form one group
+        threads = [threading.Thread(target=write, args=(n, make_item(n, "jazz"))) for n in "abc"]
+        threads.insert(1, threading.Thread(target=write, args=("bad", bad)))
+        for thread in threads:
+            thread.start()
+        while len(ingest._queue) < 4:
+            pass
+    for thread in threads:
+        thread.join()
+    assert isinstance(outcomes.pop("bad"), UnicodeEncodeError)
+    assert sorted(outcomes.values()) == [1, 2, 3]
+    assert neighbours(ingest, "jazz", limit=5) == ["a", "b", "c"]
+
+
+def test_a_closed_catalogue_fails_the_write_and_not_the_next_search(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({"a": "jazz"}))
+    catalog.close()
+    with pytest.raises(CatalogError, match="closed"):
+        ingest.upsert([make_item("b", "jazz")])
+    assert neighbours(ingest, "jazz", limit=5) == ["a"]
+
+
+def test_switch_replays_and_embeds_with_the_new_model(catalog, make_generation, make_item, make_model):
+    ingest = Ingest(catalog, make_generation({}))
+    ingest.upsert([make_item("a", "jazz"), make_item("b", "rock")])
+    other = make_model(model_id="b" * 64)
+    ingest.switch(make_generation({}, model=other))
+    assert ingest.generation.model is other
+    assert ingest.generation.index.sequence == 2
+    assert neighbours(ingest, "rock") == ["b"]
+    assert ingest.upsert([make_item("c", "folk")]).model_id == "b" * 64
+    assert neighbours(ingest, "folk") == ["c"]
+
+
+def test_an_upsert_tried_with_the_old_model_is_embedded_again(catalog, make_generation, make_item, make_model):
+    other = make_generation({}, model=make_model(model_id="b" * 64))
+    ingest = None
+
+    def switch_once(item_ids):
+        if ingest is not None and ingest.generation.model.model_id != "b" * 64:
+            ingest.switch(other)
+
+    ingest = Ingest(catalog, make_generation({}, model=make_model(on_embed=switch_once)))
+    ingest.upsert([make_item("a", "jazz")])
+    vectors, _ = ingest.generation.index.gather(["a"])
+    assert np.allclose(vectors[0], other.model.vector({"topic": "jazz"}))
+
+
+def test_wait_for_returns_once_the_write_is_visible(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    catalog.put_items([make_item("a", "jazz")])
+    timer = threading.Timer(0.05, ingest.follow)
+    timer.start()
+    ingest.wait_for(1, timeout_seconds=5)
+    assert "a" in ingest.generation.index
+    timer.join()
+
+
+def test_wait_for_a_write_that_does_not_come_says_so(catalog, make_generation):
+    ingest = Ingest(catalog, make_generation({}))
+    with pytest.raises(DeadlineError, match=r"write 7 is not visible after 0\.01 s, the last visible one is 0"):
+        ingest.wait_for(7, timeout_seconds=0.01)
