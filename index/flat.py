@@ -83,8 +83,8 @@ class FlatIndex:
         return self._largest_norm
 
     def parameters(self) -> Parameters:
-        """Returns what the index was built with: nothing but its kind."""
-        return {"kind": self.kind}
+        """Returns nothing: exact search has no parameters."""
+        return {}
 
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns the exact top `k`; see `VectorIndex.search`."""
@@ -136,8 +136,8 @@ class AppendableFlat:
         return self._published.largest_norm
 
     def parameters(self) -> Parameters:
-        """Returns what the index was built with: nothing but its kind."""
-        return {"kind": self.kind}
+        """Returns nothing: exact search has no parameters."""
+        return {}
 
     def append(self, vectors: FloatArray) -> None:
         """Adds rows at the end; see `AppendableIndex.append`."""

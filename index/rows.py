@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.arrays import load_array
 from index.errors import InvalidQueryError, SnapshotDamagedError
 from index.protocols import RowArray
 
@@ -65,7 +67,7 @@ class RowTable:
     def item_ids(self) -> list[str]:
         """Returns the ids by row, decoded."""
         joined, offsets = self.id_bytes.tobytes(), self.id_offsets.tolist()
-        return [joined[start:stop].decode("utf-8") for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+        return [joined[start:stop].decode("utf-8") for start, stop in pairwise(offsets)]
 
     def save(self, folder: Path) -> None:
         """Writes the files below `folder`, which exists."""
@@ -80,25 +82,12 @@ class RowTable:
         Raises:
             SnapshotDamagedError: A file is missing, unreadable or does not fit the others.
         """
-        id_bytes, offsets, popularity = (load_array(folder / name) for name in (_IDS, _OFFSETS, _POPULARITY))
+        id_bytes = load_array(folder / _IDS, np.uint8, num_axes=1)
+        offsets = load_array(folder / _OFFSETS, np.int64, num_axes=1)
+        popularity = load_array(folder / _POPULARITY, np.int64, num_axes=1)
         if offsets.size != popularity.size + 1 or offsets[0] != 0 or offsets[-1] != id_bytes.size:
             raise SnapshotDamagedError(
                 f"{folder / _OFFSETS} has {offsets.size} offsets up to {offsets[-1:].tolist()} for "
                 f"{popularity.size} rows and {id_bytes.size} bytes of ids; rebuild or restore it"
             )
-        return cls(id_bytes=id_bytes.astype(np.uint8, copy=False), id_offsets=offsets, popularity=popularity)
-
-
-def load_array(path: Path, *, mapped: bool = False) -> NDArray[np.int64]:
-    """Reads one `.npy` file.
-
-    Raises:
-        SnapshotDamagedError: It is missing or unreadable.
-    """
-    try:
-        array: NDArray[np.int64] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise SnapshotDamagedError(f"{path} is missing; rebuild or restore it") from None
-    except (ValueError, EOFError) as error:
-        raise SnapshotDamagedError(f"{path} is not a whole .npy file: {error}; rebuild or restore it") from None
-    return array
+        return cls(id_bytes=id_bytes, id_offsets=offsets, popularity=popularity)
