@@ -20,6 +20,7 @@ index (`index.space`), `skipped.json` an object of reasons by item id.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, ve
 from index.space import load_space, save_space
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.popularity import Popularity
+
+_logger = logging.getLogger(__name__)
 
 CONTENT_VERSION = 1
 MODEL, ROWS, SKIPPED, TWO_TOWER = "model", "rows", "skipped.json", "spaces/two_tower"
@@ -130,12 +133,12 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) ->
     write_folder(folder, fill)
 
 
-def load_generation(folder: Path, *, catalog_uuid: str, load_model: ModelLoader = load_model) -> Generation:
+def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: ModelLoader = load_model) -> Generation:
     """Checks and loads a snapshot; its vectors stay on disk, mapped.
 
     Args:
         folder: The snapshot.
-        catalog_uuid: The catalogue that is served with it.
+        catalog_uuid: The catalogue that is served with it; None takes the snapshot of any, to evaluate it.
         load_model: How the model is loaded from its artifact.
 
     Raises:
@@ -144,7 +147,7 @@ def load_generation(folder: Path, *, catalog_uuid: str, load_model: ModelLoader 
         ArtifactError: The model cannot be used.
     """
     facts = _read_facts(folder, verify(folder).facts)
-    if facts.catalog_uuid != catalog_uuid:
+    if catalog_uuid is not None and facts.catalog_uuid != catalog_uuid:
         raise SnapshotMismatchError(
             f"{folder} was made from catalogue {facts.catalog_uuid}, not from {catalog_uuid}; "
             "serve it with its own catalogue, or rebuild from this one into another folder"
@@ -183,7 +186,10 @@ def remove_old(root: Path, keep: int, *, spare: Sequence[str]) -> list[str]:
     """
     old = [name for name in snapshot_names(root)[keep:] if name not in spare]
     for name in [*old, *(path.name for path in root.glob(".*-*.tmp-*"))]:
-        shutil.rmtree(root / name)
+        try:
+            shutil.rmtree(root / name)
+        except OSError as error:
+            _logger.warning("%s could not be removed: %s; remove it by hand", root / name, error)
     return old
 
 

@@ -126,6 +126,15 @@ def load_artifact(folder: Path, *, device: str = "cpu") -> EmbeddingModel:
     return model
 
 
+def training_seed(folder: Path) -> int:
+    """Returns the seed that a model was trained with; it chose the carved validation part, where there was none.
+
+    Raises:
+        ArtifactError: The manifest is missing or damaged.
+    """
+    return _parsed(_read(folder / MANIFEST), folder / MANIFEST).seed
+
+
 def _arrays(model: EmbeddingModel) -> Arrays:
     weights = {f"towers.{name}": tensor.cpu().numpy() for name, tensor in model.towers.state_dict().items()}
     return {**weights, **_side_arrays("item", model.items), **_side_arrays("user", model.users)}

@@ -1,0 +1,206 @@
+"""Evaluation runs: channels side by side on the held-out part of a data folder, by full ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import polars as pl
+
+from index.factory import IndexConfig
+from recall.client import RecallClient
+from recall.errors import ConfigError
+from recall.live.generation import Generation, load_model
+from recall.live.rebuild import generation_in_memory
+from recall.live.snapshot import load_generation
+from recall.model.artifact import training_seed
+from recall.tables import ITEM_ID, SPLIT, TRAIN, DataFolder
+from training.bags import content_specs
+from training.baselines.content import ContentKnn
+from training.baselines.popularity import Popularity
+from training.baselines.random import Random
+from training.channels import RemoteChannel, live_channel
+from training.protocol import (
+    EvaluationCase,
+    EvaluationData,
+    candidate_set,
+    evaluation_case,
+    evaluation_data,
+)
+from training.recommender import Recommender
+from training.report import Report, Row, figures
+from training.split import assign_split, carve_validation
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+MODEL_CHANNELS = ("served", "exact", "faiss", "lsh")
+BASELINE_CHANNELS = ("content", "popularity", "random")
+REMOTE_CHANNELS = ("served", "exact")
+_USERS_A_CALL = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """What to evaluate. Of `model`, `snapshot` and `target` at most one is given; without any only baselines run.
+
+    Attributes:
+        data: The data folder.
+        model: A model artifact, embedded and indexed in memory.
+        snapshot: A snapshot folder.
+        target: `HOST:PORT` of a running server.
+        split: `test` or `validation`.
+        ks: Lengths of the lists.
+        candidates: `all`, `warm`, `cold`, `cold-split`, or a file with one item id a line.
+        channels: Names; None means all that the source offers but `faiss` and `lsh`.
+        index: Parameters of the indexes built in memory.
+    """
+
+    data: Path
+    model: Path | None = None
+    snapshot: Path | None = None
+    target: str | None = None
+    split: str = "test"
+    ks: tuple[int, ...] = (20, 100)
+    candidates: str = "all"
+    channels: tuple[str, ...] | None = None
+    index: IndexConfig = field(default_factory=IndexConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    folder: DataFolder
+    interactions: pl.DataFrame
+    evaluation: EvaluationData
+
+    def train_counts(self) -> dict[str, int]:
+        train = self.interactions.filter(pl.col(SPLIT) == TRAIN)
+        return dict(train.group_by(ITEM_ID).len().iter_rows())
+
+
+def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) -> Report:
+    """Evaluates every channel of `request` on the same users and candidates.
+
+    Args:
+        request: What to evaluate.
+        progress: Told of users done, by channel.
+
+    Raises:
+        ConfigError: A channel is unknown or needs a source that is not given, or a K is below 1.
+        DataError: The data folder cannot be evaluated like this.
+        ArtifactError: The model cannot be loaded.
+        SnapshotDamagedError: The snapshot cannot be loaded.
+        RecallError: The server refuses or cannot be reached.
+    """
+    names = _channel_names(request)
+    tables = _tables(request)
+    case = evaluation_case(tables.evaluation, candidate_set(tables.evaluation, request.candidates))
+    rows: list[Row] = []
+    per_user: list[pl.DataFrame] = []
+    with ExitStack() as stack:
+        model_id, recommenders = _recommenders(request, tables, names, stack)
+        for recommender in recommenders:
+            rankings = _rankings(recommender, case, max(request.ks), progress or _silent)
+            for row, values in figures(recommender.channel, rankings, case, tables.evaluation, request.ks):
+                rows.append(row)
+                per_user.append(values)
+    return Report(
+        model_id=model_id,
+        data=tables.folder.schema.name,
+        split=request.split,
+        rows=tuple(rows),
+        per_user=pl.concat(per_user),
+    )
+
+
+def _channel_names(request: EvaluationRequest) -> tuple[str, ...]:
+    if not request.ks or min(request.ks) < 1:
+        raise ConfigError(f"k = {list(request.ks)}; name at least one K, each at least 1")
+    if len([source for source in (request.model, request.snapshot, request.target) if source is not None]) > 1:
+        raise ConfigError("model, snapshot and target exclude each other; name one")
+    offered: tuple[str, ...] = BASELINE_CHANNELS
+    if request.target is not None:
+        offered = REMOTE_CHANNELS + BASELINE_CHANNELS
+    elif request.model is not None or request.snapshot is not None:
+        offered = MODEL_CHANNELS + BASELINE_CHANNELS
+    if request.channels is None:
+        return tuple(name for name in offered if name not in ("faiss", "lsh"))
+    for name in request.channels:
+        if name not in MODEL_CHANNELS + BASELINE_CHANNELS:
+            known = ", ".join(MODEL_CHANNELS + BASELINE_CHANNELS)
+            raise ConfigError(f"channel {name!r} is unknown; choose from {known}")
+        if name not in offered:
+            raise ConfigError(
+                f"channel {name!r} needs a model or a snapshot, or for served and exact a server; name one"
+            )
+    return tuple(dict.fromkeys(request.channels))
+
+
+def _tables(request: EvaluationRequest) -> _Tables:
+    folder = DataFolder.open(request.data)
+    interactions = folder.interactions()
+    rule = None if SPLIT in interactions.columns else folder.config.split.rule
+    interactions = assign_split(interactions, folder.config.split)
+    if request.split == "validation":
+        interactions = carve_validation(interactions, training_seed(request.model) if request.model is not None else 0)
+    item_ids, _, _ = folder.items()
+    user_ids, users = folder.users()
+    features = dict(zip(user_ids, users, strict=True))
+    evaluation = evaluation_data(interactions, item_ids, user_features=features, part=request.split, rule=rule)
+    return _Tables(folder=folder, interactions=interactions, evaluation=evaluation)
+
+
+def _recommenders(
+    request: EvaluationRequest, tables: _Tables, names: Sequence[str], stack: ExitStack
+) -> tuple[str, Iterator[Recommender]]:
+    """Returns the id of the model and the recommenders, each made when it is its turn."""
+    if request.target is not None:
+        client = stack.enter_context(RecallClient(request.target, timeout_seconds=60.0))
+        return client.status().model_id, (_remote_or_baseline(name, client, tables) for name in names)
+    if not any(name in MODEL_CHANNELS for name in names):
+        return "", (_baseline(name, tables) for name in names)
+    generation = _generation(request, tables)
+    made = (
+        live_channel(name, generation, request.index) if name in MODEL_CHANNELS else _baseline(name, tables)
+        for name in names
+    )
+    return generation.model.model_id, made
+
+
+def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
+    if request.snapshot is not None:
+        return load_generation(request.snapshot, catalog_uuid=None)
+    assert request.model is not None
+    item_ids, features, _ = tables.folder.items()
+    model = load_model(request.model)
+    return generation_in_memory(model, item_ids, features, counts=tables.train_counts(), config=request.index)
+
+
+def _remote_or_baseline(name: str, client: RecallClient, tables: _Tables) -> Recommender:
+    if name in REMOTE_CHANNELS:
+        return RemoteChannel(channel=name, client=client, exact=name == "exact")
+    return _baseline(name, tables)
+
+
+def _baseline(name: str, tables: _Tables) -> Recommender:
+    item_ids, features, _ = tables.folder.items()
+    if name == "popularity":
+        return Popularity(item_ids, tables.train_counts())
+    if name == "content":
+        return ContentKnn(item_ids, features, content_specs(tables.folder.schema.item_features))
+    return Random(item_ids)
+
+
+def _rankings(recommender: Recommender, case: EvaluationCase, k: int, progress: Progress) -> list[list[str]]:
+    rankings: list[list[str]] = []
+    for start in range(0, len(case.users), _USERS_A_CALL):
+        users = case.users[start : start + _USERS_A_CALL]
+        rankings += recommender.recommend(users, k, case.candidates)
+        progress(recommender.channel, len(rankings), len(case.users))
+    return rankings
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass

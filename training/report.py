@@ -1,0 +1,99 @@
+"""What an evaluation run reports: figures with their bootstrap intervals, and the values by user behind them.
+
+As JSON: {"model_id", "data", "split", "rows": [{"channel", "candidates", "slice", "metric", "k", "value", "low",
+"high", "users"}]}, `low` and `high` being the 95% bootstrap interval over users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from recall.tables import USER_ID
+from training.bootstrap import mean_intervals
+from training.metrics import METRICS, ranked_hits
+from training.protocol import EvaluationCase, EvaluationData, slices_of
+
+_BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure of the report."""
+
+    channel: str
+    candidates: str
+    slice: str
+    metric: str
+    k: int
+    value: float
+    low: float
+    high: float
+    users: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All figures of one run.
+
+    Attributes:
+        model_id: The model; empty where only baselines ran.
+        data: Name of the data set.
+        split: The evaluated part.
+        rows: The figures.
+        per_user: `channel`, `candidates`, `slice`, `metric`, `k`, `user_id`, `value`.
+    """
+
+    model_id: str
+    data: str
+    split: str
+    rows: tuple[Row, ...]
+    per_user: pl.DataFrame
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the report in its JSON form."""
+        rows = [asdict(row) for row in self.rows]
+        return {"model_id": self.model_id, "data": self.data, "split": self.split, "rows": rows}
+
+
+def figures(
+    channel: str, rankings: Sequence[Sequence[str]], case: EvaluationCase, data: EvaluationData, ks: Sequence[int]
+) -> Iterator[tuple[Row, pl.DataFrame]]:
+    """Yields each figure of one channel with its values by user.
+
+    Args:
+        channel: Name of the channel.
+        rankings: Item ids of each of `case.users`, best first.
+        case: Users, candidates and relevant items.
+        data: Tells warm from cold.
+        ks: Lengths of the lists.
+    """
+    columns = [(metric, k) for metric in METRICS for k in ks]
+    for part in slices_of(case, data):
+        hits = ranked_hits([rankings[row] for row in part.rows], part.relevant, max(ks))
+        num_relevant = np.array([len(items) for items in part.relevant], dtype=np.int64)
+        values = np.stack([METRICS[metric](hits, num_relevant, k) for metric, k in columns], axis=1)
+        interval = mean_intervals(values, seed=_BOOTSTRAP_SEED)
+        user_ids = [case.users[row].user_id for row in part.rows]
+        for column, (metric, k) in enumerate(columns):
+            row = Row(
+                channel=channel,
+                candidates=case.candidates.name,
+                slice=part.name,
+                metric=metric,
+                k=k,
+                value=float(interval.means[column]),
+                low=float(interval.low[column]),
+                high=float(interval.high[column]),
+                users=len(user_ids),
+            )
+            yield row, _per_user(row, user_ids, values[:, column].tolist())
+
+
+def _per_user(row: Row, user_ids: Sequence[str], values: Sequence[float]) -> pl.DataFrame:
+    facts = {"channel": row.channel, "candidates": row.candidates, "slice": row.slice, "metric": row.metric, "k": row.k}
+    table = pl.DataFrame({USER_ID: user_ids, "value": values}, schema={USER_ID: pl.String, "value": pl.Float64})
+    return table.select(*(pl.lit(value).alias(name) for name, value in facts.items()), USER_ID, "value")
