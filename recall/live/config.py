@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import fields
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from index.factory import IndexConfig
 
@@ -21,6 +23,16 @@ class RebuildConfig(BaseModel):
     index: IndexConfig = IndexConfig()
     keep_snapshots: int = Field(default=3, ge=1)
     batch_size: int = Field(default=4096, ge=1)
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, value: object) -> object:
+        """Pydantic would ignore them in a plain dataclass."""
+        known = [field.name for field in fields(IndexConfig)]
+        unknown = sorted(set(value) - set(known)) if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(f"unknown keys {unknown}; known are {known}")
+        return value
 
 
 class ServeConfig(BaseModel):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from index.factory import IndexConfig
 from index.protocols import FloatArray
+from recall.errors import ArtifactError
 from recall.live.catalog import Catalog
+from recall.live.config import RebuildConfig, ServeConfig
 from recall.live.generation import Generation
-from recall.live.rebuild import generation_in_memory
+from recall.live.rebuild import LoadedModel, generation_in_memory, rebuild_with
 from recall.live.records import ItemRecord
+from recall.live.service import RecallSystem
 from recall.model.embedding import UserInput
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 
@@ -122,3 +128,74 @@ def make_generation() -> Callable[..., Generation]:
         return generation_in_memory(model or HashModel(), list(topics), features, counts=counts, config=config)
 
     return make
+
+
+def load_hash_model(folder: Path) -> HashModel:
+    try:
+        return HashModel(model_id=(folder / "model.txt").read_text())
+    except OSError as error:
+        raise ArtifactError(f"{folder} holds no model") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A catalogue and a folder of snapshots, as a server and a rebuild share them."""
+
+    catalog_path: Path
+    root: Path
+
+    def model_folder(self, letter: str) -> Path:
+        folder = self.root.parent / f"model-{letter}"
+        folder.mkdir(exist_ok=True)
+        (folder / "model.txt").write_text(letter * 64)
+        return folder
+
+    def rebuild(self, letter: str = "a", *, model: HashModel | None = None, **config: Any) -> str:
+        loaded = LoadedModel(model=model or HashModel(model_id=letter * 64), folder=self.model_folder(letter))
+        kind = config.pop("kind", "flat")
+        settings = RebuildConfig(index=IndexConfig(kind=kind), **config)
+        return rebuild_with(loaded, self.catalog_path, self.root, config=settings).name
+
+    @contextmanager
+    def serving(self, **config: Any) -> Iterator[RecallSystem]:
+        settings = ServeConfig(**{"follow_interval_seconds": 0.01, "watch_interval_seconds": 0.01, **config})
+        system = RecallSystem.start(self.root, self.catalog_path, settings, load_model=load_hash_model)
+        try:
+            yield system
+        finally:
+            system.close()
+
+
+@pytest.fixture
+def load_model() -> Callable[[Path], HashModel]:
+    return load_hash_model
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, catalog: Catalog, catalog_path: Path) -> Deployment:
+    return Deployment(catalog_path, tmp_path / "snapshots")
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Returns a wait for something that other threads bring about."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.perf_counter() + 10
+        while not condition():
+            assert time.perf_counter() < deadline, "it did not happen within 10 s"
+            time.sleep(0.002)
+
+    return wait
+
+
+@pytest.fixture
+def flip_byte() -> Callable[[Path], None]:
+    """Returns what damages the last byte of a file."""
+
+    def flip(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+    return flip
