@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recall.cli.item_files import batches, read_items
+from recall.errors import DataError
+from recall.live.records import ItemRecord
+
+
+def test_json_lines_become_items(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_text(
+        '{"item_id": "a", "features": {"title": "x", "tags": ["p", "q"], "price": 2}, "attributes": {"shop": "s"}}\n'
+        '\n{"item_id": "b", "features": {"image": [0.5, 1], "note": null}}\n'
+    )
+    first, second = read_items(file, {})
+    assert first == ItemRecord(
+        item_id="a", features={"title": "x", "tags": ("p", "q"), "price": 2.0}, attributes={"shop": "s"}
+    )
+    assert list(second.features) == ["image"]
+    np.testing.assert_array_equal(second.features["image"], np.array([0.5, 1], dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{", "no valid JSON"),
+        ("[1]", 'no object with a string "item_id"'),
+        ('{"item_id": 3}', 'no object with a string "item_id"'),
+        ('{"item_id": "a", "feature": {}}', "unknown key 'feature'; known keys are attributes, features, item_id"),
+        ('{"item_id": "a", "features": {"f": true}}', "features.f: True has no kind"),
+        ('{"item_id": "a", "features": {"f": [1, "a"]}}', "features.f: .* mixes types"),
+        ('{"item_id": "a", "features": 1}', "are objects"),
+    ],
+)
+def test_bad_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_text(f'{{"item_id": "fine"}}\n{line}\n')
+    with pytest.raises(DataError, match=rf"items\.jsonl, line 2: .*{problem}"):
+        list(read_items(file, {}))
+
+
+def test_parquet_columns_are_cast_to_their_kinds(tmp_path: Path) -> None:
+    file = tmp_path / "items.parquet"
+    pl.DataFrame(
+        {"item_id": [7, 8], "year": [1999, 2000], "price": [1, None], "tags": [["a"], []], "new": [float("nan"), 1.5]}
+    ).write_parquet(file)
+    items = list(read_items(file, {"year": "category", "price": "number", "tags": "set"}))
+    assert items == [
+        ItemRecord(item_id="7", features={"year": "1999", "price": 1.0, "tags": ("a",)}),
+        ItemRecord(item_id="8", features={"year": "2000", "new": 1.5}),
+    ]
+
+
+def test_file_that_holds_no_items_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "items.parquet"
+    file.write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"items\.parquet cannot be read as items"):
+        list(read_items(file, {}))
+    pl.DataFrame({"id": [1]}).write_parquet(file)
+    with pytest.raises(DataError, match="no column 'item_id'; its columns are id"):
+        list(read_items(file, {}))
+    with pytest.raises(DataError, match=r"neither \.jsonl nor \.parquet"):
+        read_items(tmp_path / "items.csv", {})
+
+
+def test_batches_hold_at_most_their_size() -> None:
+    items = [ItemRecord(item_id=str(n)) for n in range(5)]
+    assert [len(batch) for batch in batches(iter(items), 2)] == [2, 2, 1]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from recall.cli.settings import resolve
+from recall.errors import ConfigError
+
+
+class _Inner(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    depth: int = 1
+    widths: tuple[int, ...] = ()
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int = 1
+    host: str = "here"
+    inner: _Inner = _Inner()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "serve.toml"
+    path.write_text('port = 2\nhost = "file"\n[inner]\ndepth = 2\n')
+    return path
+
+
+def test_flag_beats_environment_beats_file_beats_default(file: Path) -> None:
+    environ = {"RECALL_SERVE_PORT": "3", "RECALL_SERVE_HOST": "environment", "RECALL_TRAIN_PORT": "9"}
+    config = resolve(_Config, "serve", file=file, flags={"port": 4, "host": None}, environ=environ)
+    assert config == _Config(port=4, host="environment", inner=_Inner(depth=2))
+
+
+def test_environment_reaches_nested_keys_and_lists(file: Path) -> None:
+    environ = {"RECALL_SERVE_INNER__DEPTH": "7", "RECALL_SERVE_INNER__WIDTHS": "[1, 2]"}
+    assert resolve(_Config, "serve", file=file, environ=environ).inner == _Inner(depth=7, widths=(1, 2))
+
+
+def test_unknown_key_names_key_file_and_known_keys(file: Path) -> None:
+    file.write_text("prot = 2\n")
+    with pytest.raises(ConfigError, match=r"serve\.toml: prot is no known key; known keys are host, inner, port"):
+        resolve(_Config, "serve", file=file, environ={})
+    file.write_text("[inner]\ndept = 2\n")
+    with pytest.raises(ConfigError, match=r"serve\.toml: inner\.dept is no known key; known keys are depth, widths"):
+        resolve(_Config, "serve", file=file, environ={})
+
+
+def test_unknown_environment_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match="RECALL_SERVE_PROT: prot is no known key"):
+        resolve(_Config, "serve", environ={"RECALL_SERVE_PROT": "1"})
+
+
+def test_wrong_value_names_origin_and_value(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"RECALL_SERVE_PORT: port = 'x': .*integer"):
+        resolve(_Config, "serve", file=file, environ={"RECALL_SERVE_PORT": "x"})
+
+
+def test_file_that_is_no_toml_or_missing_is_named(file: Path) -> None:
+    file.write_text("port = = 2\n")
+    with pytest.raises(ConfigError, match=r"serve\.toml is no valid TOML: .*line 1"):
+        resolve(_Config, "serve", file=file, environ={})
+    with pytest.raises(ConfigError, match=r"absent\.toml cannot be read"):
+        resolve(_Config, "serve", file=file.with_name("absent.toml"), environ={})
+
+
+def test_value_where_a_table_belongs_is_refused(file: Path) -> None:
+    file.write_text("inner = 3\n")
+    with pytest.raises(ConfigError):
+        resolve(_Config, "serve", file=file, environ={"RECALL_SERVE_INNER__DEPTH": "7"})

@@ -1,0 +1,138 @@
+"""A tiny system behind a real server on a free port, and a channel and client to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+import pytest
+
+from index.protocols import FloatArray
+from recall.schema import DataSchema, FeatureMap, FeatureSpec
+
+if TYPE_CHECKING:  # the fixtures import what they need, so that other tests do not load torch
+    from recall.client import RecallClient
+    from recall.live.service import RecallSystem
+    from recall.model.embedding import UserInput
+    from recall.serving.server import RecallServer
+    from recall.v1 import recall_pb2_grpc
+
+DIM = 8
+SCHEMA = DataSchema(
+    name="tiny",
+    item_features=(
+        FeatureSpec(name="topic", kind="category", domain="topic"),
+        FeatureSpec(name="tags", kind="set", domain="tags"),
+        FeatureSpec(name="price", kind="number", domain="price"),
+        FeatureSpec(name="image", kind="vector", domain="image", dim=3),
+    ),
+    user_features=(FeatureSpec(name="country", kind="category", domain="country"),),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicModel:
+    """An item points where its topic does; a user points to the mean of the history."""
+
+    model_id: str = "b" * 64
+    schema: DataSchema = SCHEMA
+    max_history: int = 5
+    dim: int = DIM
+
+    def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
+        return np.array([_direction(str(f.get("topic", ""))) for f in features], np.float32).reshape(-1, DIM)
+
+    def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
+        return np.array([self._user(user) for user in users], dtype=np.float32).reshape(-1, DIM)
+
+    def _user(self, user: UserInput) -> FloatArray:
+        total = np.sum(user.history, axis=0) if len(user.history) else _direction(str(user.features))
+        return (total / np.linalg.norm(total)).astype(np.float32)
+
+    def knows_user(self, user_id: str) -> bool:
+        return False
+
+
+def _direction(text: str) -> FloatArray:
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    vector = np.random.default_rng(seed).normal(size=DIM)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def topic_direction() -> Callable[[str], FloatArray]:
+    return _direction
+
+
+@pytest.fixture
+def open_system(tmp_path: Path) -> Callable[[], RecallSystem]:
+    """Builds catalogue and snapshot: items a0..a3 about a, b0..b3 about b; user u1 took a0 and a1."""
+    from recall.live.catalog import Catalog
+    from recall.live.rebuild import LoadedModel, rebuild_with
+    from recall.live.records import InteractionRecord, ItemRecord, UserRecord
+    from recall.live.service import RecallSystem
+
+    items = [ItemRecord(item_id=f"{topic}{n}", features={"topic": topic}) for topic in "ab" for n in range(4)]
+    path, model = tmp_path / "catalog.sqlite", TopicModel()
+    with Catalog.create(path, SCHEMA) as catalog:
+        catalog.put_items(items)
+        catalog.put_users([UserRecord(user_id="u1", features={"country": "nl"})])
+        catalog.add_interactions([InteractionRecord(user_id="u1", item_id=i, timestamp=1) for i in ("a0", "a1")])
+    artifact = tmp_path / "model"
+    artifact.mkdir()
+    (artifact / "manifest.json").write_text("{}")
+    rebuild_with(LoadedModel(model=model, folder=artifact), path, tmp_path / "snapshots")
+    return lambda: RecallSystem.start(tmp_path / "snapshots", path, load_model=lambda folder: model)
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., RecallServer]]:
+    """Starts servers without a system on free ports; stops them after the test."""
+    from recall.serving.config import ServerConfig
+    from recall.serving.server import RecallServer
+
+    servers: list[RecallServer] = []
+
+    def start(**settings: object) -> RecallServer:
+        config = ServerConfig.model_validate({"port": 0, "grace_seconds": 1.0, "threads": 4, **settings})
+        servers.append(RecallServer(config))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def system(open_system: Callable[[], RecallSystem]) -> Iterator[RecallSystem]:
+    opened = open_system()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def server(system: RecallSystem, start_server: Callable[..., RecallServer]) -> RecallServer:
+    started = start_server()
+    started.attach(system)
+    return started
+
+
+@pytest.fixture
+def stub(server: RecallServer) -> Iterator[recall_pb2_grpc.RecallServiceStub]:
+    from recall.v1 import recall_pb2_grpc
+
+    with grpc.insecure_channel(server.address) as channel:
+        yield recall_pb2_grpc.RecallServiceStub(channel)
+
+
+@pytest.fixture
+def client(server: RecallServer) -> Iterator[RecallClient]:
+    from recall.client import RecallClient
+
+    with RecallClient(server.address) as connected:
+        yield connected

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from recall.errors import InvalidRequestError
+from recall.schema import DataSchema, FeatureSpec
+from recall.serving import requests
+from recall.v1 import recall_pb2 as pb
+
+DIM = 2
+SCHEMA = DataSchema(
+    name="tiny",
+    item_features=(
+        FeatureSpec(name="topic", kind="category", domain="topic"),
+        FeatureSpec(name="price", kind="number", domain="price"),
+    ),
+    user_features=(FeatureSpec(name="age", kind="number", domain="age"),),
+)
+
+
+def _fields(error: pytest.ExceptionInfo[InvalidRequestError]) -> list[str]:
+    return [violation.field for violation in error.value.violations]
+
+
+def test_recall_names_every_invalid_field_at_once() -> None:
+    request = pb.RecallRequest(
+        user_id="x" * 513,
+        features={"age": pb.FeatureValue(string_value="old")},
+        history=pb.ItemIds(item_ids=["ok", ""]),
+        vector=pb.FloatList(values=[1.0]),
+        limit=-1,
+        candidate_item_ids=pb.ItemIds(item_ids=[""]),
+        exclude_item_ids=[""],
+        min_sequence=-5,
+    )
+    with pytest.raises(InvalidRequestError) as error:
+        requests.recall_query(request, SCHEMA, dim=DIM)
+    assert sorted(_fields(error)) == [
+        "candidate_item_ids.item_ids[0]",
+        "exclude_item_ids[0]",
+        "features.age",
+        "history.item_ids[1]",
+        "limit",
+        "min_sequence",
+        "user_id",
+        "vector",
+    ]
+
+
+@pytest.mark.parametrize("limit", [-1, 10_001, 1_000_000_000])
+def test_limit_outside_its_bounds_names_value_bound_and_cure(limit: int) -> None:
+    with pytest.raises(InvalidRequestError, match=rf"limit: {limit} is outside 1..10,000; send .* or 0 for 100"):
+        requests.recall_query(pb.RecallRequest(limit=limit), SCHEMA, dim=DIM)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ([], "0 numbers; send 2"),
+        ([1.0, 2.0, 3.0], "3 numbers; send 2"),
+        ([1.0, math.nan], "element 1 is nan"),
+        ([math.inf, 0.0], "element 0 is inf"),
+        ([0.0, 0.0], "all zeros"),
+    ],
+)
+def test_recall_refuses_a_vector(values: list[float], problem: str) -> None:
+    with pytest.raises(InvalidRequestError, match=problem):
+        requests.recall_query(pb.RecallRequest(vector=pb.FloatList(values=values)), SCHEMA, dim=DIM)
+
+
+def test_recall_without_anything_takes_the_defaults() -> None:
+    query = requests.recall_query(pb.RecallRequest(), SCHEMA, dim=DIM)
+    assert (query.user_id, query.features, query.history, query.vector, query.candidates) == (None,) * 5
+    assert (query.limit, query.exclude_history, query.exact) == (100, True, False)
+
+
+def test_recall_keeps_what_is_present_but_empty() -> None:
+    request = pb.RecallRequest(history=pb.ItemIds(), candidate_item_ids=pb.ItemIds(), exclude_history=False)
+    query = requests.recall_query(request, SCHEMA, dim=DIM)
+    assert (query.history, query.candidates, query.exclude_history) == ((), (), False)
+
+
+def test_similar_by_twins_says_what_to_send_instead() -> None:
+    request = pb.SimilarItemsRequest(item_id="a", by=pb.SIMILAR_BY_TWINS)
+    with pytest.raises(InvalidRequestError, match=r"by: SIMILAR_BY_TWINS is not available .* send SIMILAR_BY_VECTOR"):
+        requests.similar_query(request, SCHEMA)
+
+
+def test_similar_without_item_and_with_empty_item_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="neither is set"):
+        requests.similar_query(pb.SimilarItemsRequest(), SCHEMA)
+    with pytest.raises(InvalidRequestError, match=r"item\.features: it is empty"):
+        requests.similar_query(pb.SimilarItemsRequest(item=pb.Item(item_id="a")), SCHEMA)
+
+
+def test_similar_by_features_needs_no_id() -> None:
+    item = pb.Item(features={"topic": pb.FeatureValue(string_value="a")})
+    query = requests.similar_query(pb.SimilarItemsRequest(item=item), SCHEMA)
+    assert (query.item_id, query.features) == (None, {"topic": "a"})
+
+
+def test_upsert_names_every_invalid_field_of_every_item() -> None:
+    items = [
+        pb.Item(item_id="", features={"price": pb.FeatureValue(number_value=math.nan)}),
+        pb.Item(item_id="a", features={"topic": pb.FeatureValue(number_value=1.0)}),
+        pb.Item(item_id="a", features={"price": pb.FeatureValue()}),
+    ]
+    with pytest.raises(InvalidRequestError) as error:
+        requests.items_to_upsert(pb.UpsertItemsRequest(items=items), SCHEMA)
+    assert _fields(error) == [
+        "items[0].item_id",
+        "items[0].features.price",
+        "items[1].features.topic",
+        "items[2].features.price",
+        "items[2].item_id",
+    ]
+    assert "items[1]" in error.value.violations[-1].description
+
+
+@pytest.mark.parametrize("size", [0, 1_001])
+def test_batch_sizes_outside_their_bounds_are_refused(size: int) -> None:
+    ids = [str(n) for n in range(size)]
+    with pytest.raises(InvalidRequestError, match=rf"{size:,} entries are outside 1..1,000"):
+        requests.ids_to_delete(pb.DeleteItemsRequest(item_ids=ids))
+    with pytest.raises(InvalidRequestError, match=rf"{size:,} entries are outside 1..1,000"):
+        requests.items_to_upsert(pb.UpsertItemsRequest(items=[pb.Item(item_id=i) for i in ids]), SCHEMA)
+
+
+def test_delete_refuses_empty_and_repeated_ids() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        requests.ids_to_delete(pb.DeleteItemsRequest(item_ids=["a", "", "a"]))
+    assert _fields(error) == ["item_ids[1]", "item_ids[2]"]
+
+
+def test_get_names_id_and_sequence() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        requests.id_to_get(pb.GetItemRequest(min_sequence=-1))
+    assert _fields(error) == ["item_id", "min_sequence"]
