@@ -1,0 +1,177 @@
+"""The commands as a shell sees them: stdout, stderr, exit code. Client commands meet a real server of this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recall.cli.main import main
+from recall.serving.server import RecallServer
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs one command in this process; returns exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        code = exit_.value.code
+        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
+
+    return call
+
+
+def test_query_prints_items_on_stdout_and_the_rest_on_stderr(run: Run, server: RecallServer) -> None:
+    code, out, err = run("query", "--target", server.address, "--user", "u1", "--limit", 2)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["rank", "item_id", "score"],
+        ["1", "a2", "1"],
+        ["2", "a3", "1"],
+    ]
+    assert "2 items, answered from history, model bbb" in err
+
+
+def test_query_takes_history_candidates_exclude_and_json(run: Run, server: RecallServer, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("b0\nb1\nb2\n")
+    common = ("query", "--target", server.address, "--history", "b0", "--candidates", f"@{ids}", "--exclude", "b1")
+    code, out, _ = run(*common, "--json", "-")
+    assert (code, json.loads(out)["item_ids"]) == (0, ["b2"])
+    file = tmp_path / "result.json"
+    code, out, err = run(*common, "--include-history", "--exact", "--json", file)
+    value = json.loads(file.read_text())
+    assert value["item_ids"] == ["b0", "b2"]
+    assert value["answered_from"] == "history"
+    assert value["short_reason"] in err
+    assert "b0" in out
+
+
+def test_query_takes_a_vector(run: Run, server: RecallServer, topic_direction: Callable[[str], list[float]]) -> None:
+    text = ",".join(str(float(x)) for x in topic_direction("b"))
+    code, out, _ = run("query", "--target", server.address, f"--vector={text}", "--limit", 1, "--json", "-")
+    assert (code, json.loads(out)["item_ids"]) == (0, ["b0"])
+
+
+def test_upsert_similar_get_and_delete_one_item(run: Run, server: RecallServer) -> None:
+    features = '{"topic": "a", "tags": ["p"], "price": 3}'
+    target = ("--target", server.address)
+    code, out, err = run("upsert", *target, "--item-id", "new", "--features", features)
+    assert (code, err) == (0, "")
+    assert out.startswith("stored 1 items, sequence 9, model b")
+    code, out, _ = run("similar", *target, "--features", features, "--limit", 5, "--json", "-")
+    assert "new" in json.loads(out)["item_ids"]
+    code, out, _ = run("get", *target, "new")
+    assert "features.tags  " in out
+    assert "retrievable" in out
+    code, out, _ = run("delete", *target, "new", "gone")
+    assert (code, out) == (0, "deleted 1 of 2 items, sequence 10\n")
+    code, out, err = run("get", *target, "new")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: item 'new' is not stored")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_upsert_takes_files(run: Run, server: RecallServer, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"items.{suffix}"
+    topics = [f"t{n}" for n in range(1500)]
+    if suffix == "parquet":
+        pl.DataFrame({"item_id": topics, "topic": topics, "tags": [["x"]] * 1500}).write_parquet(file)
+    else:
+        file.write_text("".join(json.dumps({"item_id": t, "features": {"topic": t}}) + "\n" for t in topics))
+    code, out, err = run("upsert", "--target", server.address, "--file", file)
+    assert (code, err) == (0, "")
+    assert out.startswith("stored 1,500 items, sequence 1508")
+
+
+def test_failing_file_says_what_was_written_before(run: Run, server: RecallServer, tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    lines = [json.dumps({"item_id": f"i{n}"}) for n in range(1000)]
+    file.write_text("\n".join([*lines, '{"item_id": "last", "features": {"price": "much"}}']))
+    code, out, err = run("upsert", "--target", server.address, "--file", file)
+    assert (code, out) == (1, "")
+    assert "the first 1,000 items were written" in err
+    assert "items[0].features.price: 'much' is not a number" in err
+
+
+def test_upsert_shows_warnings_on_stderr(run: Run, server: RecallServer) -> None:
+    code, _, err = run(
+        "upsert", "--target", server.address, "--item-id", "x", "--features", '{"hue": 1}', "--validate-only"
+    )
+    assert code == 0
+    assert "warning: item 'x': UNKNOWN_FEATURE" in err
+
+
+def test_status_prints_lines_and_json(run: Run, server: RecallServer) -> None:
+    code, out, _ = run("status", "--target", server.address)
+    assert code == 0
+    assert ["num_items", "8"] in [line.split() for line in out.splitlines()]
+    _, out, _ = run("status", "--target", server.address, "--json", "-")
+    assert json.loads(out)["item_features"]["tags"] == "set"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query"],
+        ["query", "--target", "h:1", "--unknown"],
+        ["query", "--target", "h:1", "--limit", "many"],
+        ["query", "--target", "h:1", "--features", "{"],
+        ["query", "--target", "h:1", "--features", "[1]"],
+        ["query", "--target", "h:1", "--vector", "1,x"],
+        ["query", "--target", "h:1", "--candidates", "@/nowhere/ids"],
+        ["similar", "--target", "h:1"],
+        ["upsert", "--target", "h:1"],
+        ["delete", "--target", "h:1"],
+        ["train", "--data", "d"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_exits_2_and_prints_nothing_on_stdout(run: Run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "Error" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["status", "--target", "127.0.0.1:1"], "127.0.0.1:1 cannot be reached"),
+        (["load", "--data", "/nowhere", "--catalog", "c.sqlite"], "/nowhere/interactions.parquet does not exist"),
+        (
+            ["serve", "--snapshots", "s", "--catalog", "c", "--config", "/nowhere/s.toml"],
+            "/nowhere/s.toml cannot be read",
+        ),
+        (["serve", "--snapshots", "s", "--catalog", "c", "--port", "99999"], "--port: port = 99999"),
+    ],
+)
+def test_failed_job_exits_1_with_one_line(run: Run, arguments: list[str], problem: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert problem in line
+
+
+def test_client_command_loads_neither_torch_nor_the_index() -> None:
+    script = (
+        "import sys\nfrom recall.cli.main import main\n"
+        "try: main(['status', '--target', '127.0.0.1:1', '--timeout', '0.5'])\n"
+        "except SystemExit: print({'torch', 'faiss', 'numba', 'polars', 'scipy'} & sys.modules.keys())"
+    )
+    environment = {**os.environ, "NO_COLOR": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60, env=environment
+    )
+    assert result.stdout.strip() == "set()"

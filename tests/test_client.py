@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from recall.client import ItemRecord, RecallClient, RecallQuery, SimilarQuery, checked_features
+from recall.errors import (
+    DeadlineError,
+    InvalidRequestError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+)
+from recall.live.query import AnsweredFrom
+from recall.live.service import RecallSystem
+from recall.serving.server import RecallServer
+
+
+def test_upsert_recall_similar_get_delete_and_status_round_trip(client: RecallClient) -> None:
+    features = checked_features({"topic": "a", "tags": ["p", "q"], "price": 2, "image": [0.5, 1, 2], "none": None})
+    written = client.upsert([ItemRecord(item_id="new", features=features, attributes={"shop": "s"})])
+    assert written.sequence == 9
+    assert client.recall(RecallQuery(user_id="u1", limit=5), min_sequence=9).item_ids[:3] == ["a2", "a3", "new"]
+    assert client.similar(SimilarQuery(item_id="a0", limit=9)).item_ids[:4] == ["a1", "a2", "a3", "new"]
+    stored = client.get("new")
+    assert stored.retrievable
+    assert stored.item.attributes == {"shop": "s"}
+    np.testing.assert_array_equal(stored.item.features["image"], features["image"])
+    assert {k: v for k, v in stored.item.features.items() if k != "image"} == {
+        "topic": "a",
+        "tags": ("p", "q"),
+        "price": 2.0,
+    }
+    assert client.delete(["new", "gone"]).num_deleted == 1
+    status = client.status()
+    assert (status.num_items, status.sequence, status.item_features["price"]) == (8, 10, "number")
+
+
+def test_recall_sends_every_part_of_the_question(
+    client: RecallClient, topic_direction: Callable[[str], np.ndarray]
+) -> None:
+    result = client.recall(RecallQuery(vector=topic_direction("b"), limit=2, exclude=("b0",), exact=True))
+    assert (result.item_ids, result.answered_from) == (["b1", "b2"], AnsweredFrom.VECTOR)
+    assert result.scores.dtype == np.float32
+    result = client.recall(RecallQuery(user_id="u1", history=("b0",), limit=1))
+    assert (result.item_ids, result.answered_from) == (["b1"], AnsweredFrom.HISTORY)
+    result = client.recall(RecallQuery(history=("b0",), candidates=("a1", "b0"), exclude_history=False, limit=3))
+    assert result.item_ids == ["b0", "a1"]
+    assert result.short_reason
+    result = client.recall(RecallQuery(features={"country": "nl"}, limit=1))
+    assert result.answered_from is AnsweredFrom.FEATURES
+
+
+def test_similar_takes_features_of_an_unstored_item(client: RecallClient) -> None:
+    assert client.similar(SimilarQuery(features={"topic": "b"}, limit=2)).item_ids == ["b0", "b1"]
+
+
+def test_invalid_request_brings_back_every_violation(client: RecallClient) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        client.recall(RecallQuery(limit=-1, exclude=("",)))
+    assert {v.field for v in error.value.violations} == {"limit", "exclude_item_ids[0]"}
+    with pytest.raises(InvalidRequestError) as error:
+        client.upsert([ItemRecord(item_id="", features={"topic": 3.0})], validate_only=True)
+    assert {v.field for v in error.value.violations} == {"items[0].item_id", "items[0].features.topic"}
+
+
+def test_values_that_no_message_takes_are_refused_before_sending(client: RecallClient) -> None:
+    with pytest.raises(InvalidRequestError, match=r"request: .*out of range"):
+        client.recall(RecallQuery(limit=2**40))
+    with pytest.raises(InvalidRequestError, match=r"items\[0\]\.features\.f: True has no kind"):
+        client.upsert([ItemRecord(item_id="a", features={"f": True})])
+
+
+def test_unknown_item_is_not_found(client: RecallClient) -> None:
+    with pytest.raises(NotFoundError, match="'gone'"):
+        client.get("gone")
+    with pytest.raises(NotFoundError, match="'gone'"):
+        client.similar(SimilarQuery(item_id="gone"))
+
+
+def test_unreachable_server_is_unavailable_and_names_the_target() -> None:
+    with RecallClient("127.0.0.1:1") as client:
+        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
+            client.status()
+        with pytest.raises(DeadlineError, match="did not serve within"):
+            client.wait_until_serving(0.2)
+
+
+def test_wait_until_serving_returns_when_the_system_is_attached(
+    start_server: Callable[..., RecallServer], system: RecallSystem
+) -> None:
+    server = start_server()
+    with RecallClient(server.address) as client:
+        with pytest.raises(DeadlineError, match="starting or stopping"):
+            client.wait_until_serving(0.2)
+        server.attach(system)
+        client.wait_until_serving(5)
+
+
+def test_deadline_and_message_limit_have_their_own_errors(
+    start_server: Callable[..., RecallServer], system: RecallSystem
+) -> None:
+    server = start_server(max_message_bytes=2**16)
+    server.attach(system)
+    with RecallClient(server.address, timeout_seconds=0.3) as client:
+        with pytest.raises(DeadlineError, match="write 99 is not visible"):
+            client.get("a0", min_sequence=99)
+        with pytest.raises(TooLargeError, match="larger than max"):
+            client.recall(RecallQuery(exclude=("x" * 500,) * 200))
+
+
+@pytest.mark.parametrize("command", ["import recall.client", "from recall.cli.main import app"])
+def test_client_and_command_line_load_neither_torch_nor_the_index(command: str) -> None:
+    script = f"import sys; {command}; print({{'torch', 'faiss', 'numba', 'polars'}} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.strip() == "set()"
