@@ -135,6 +135,11 @@ def test_rebuild_without_catalogue_or_model_says_so(deployment, tmp_path):
         deployment.rebuild()
 
 
+def test_load_takes_any_catalogue_where_none_is_named(deployment, load_model):
+    folder = deployment.root / deployment.rebuild()
+    assert load_generation(folder, catalog_uuid=None, load_model=load_model).snapshot == folder.name
+
+
 def test_load_refuses_a_snapshot_of_another_catalogue(deployment, catalog, load_model):
     name = deployment.rebuild()
     with pytest.raises(SnapshotMismatchError, match=f"made from catalogue {catalog.uuid}, not from other"):
