@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recall.client_messages import checked_features
 from recall.errors import DataError, InvalidRequestError
-from recall.live.records import ItemRecord
+
+if TYPE_CHECKING:
+    from recall.live.records import ItemRecord
 
 _KEYS = {"item_id", "features", "attributes"}
 
@@ -65,6 +67,9 @@ def _item(line: str, place: str) -> ItemRecord:
 
 
 def _record(item_id: str, features: object, attributes: object, *, place: str) -> ItemRecord:
+    from recall.client_messages import checked_features
+    from recall.live.records import ItemRecord
+
     if not isinstance(features, dict) or not isinstance(attributes, dict):
         raise DataError(f"{place}: features and attributes are objects of values by name")
     try:
