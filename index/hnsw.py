@@ -83,6 +83,7 @@ class HnswIndex:
         self._graph = graph
         self._exact = exact
         self._parameters = parameters
+        self._search_threads = parameters.threads or _num_cores()
 
     @classmethod
     def build(cls, vectors: FloatArray, parameters: HnswParameters | None = None) -> HnswIndex:
@@ -176,7 +177,7 @@ class HnswIndex:
         selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
         parameters = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
         # FAISS keeps the number of threads by calling thread, so each call says it.
-        faiss.omp_set_num_threads(self._parameters.threads or _num_cores())
+        faiss.omp_set_num_threads(self._search_threads)
         rows: RowArray = self._graph.search(queries, wanted, params=parameters)[1]
         return rows
 
