@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from recall.errors import CatalogError, NotFoundError
+from recall.errors import NotFoundError
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.generation import Generation, ModelLoader, load_model
@@ -19,7 +19,7 @@ from recall.live.records import ItemRecord, StoredItem
 from recall.live.retriever import Retriever
 from recall.live.snapshot import load_generation
 from recall.live.status import Status, status_of
-from recall.live.watcher import FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
+from recall.live.watcher import FAILURES, FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
 from recall.live.writes import DeleteResult, WriteResult
 from recall.schema import DataSchema
 
@@ -58,6 +58,7 @@ class RecallSystem:
         self._watcher = SnapshotWatcher(
             snapshots, load, ingest=self._ingest, first=first, retry_seconds=config.switch_retry_seconds
         )
+        self._follow_error = ""
         self._following = Periodic(
             self._follow, interval_seconds=config.follow_interval_seconds, name="recall-follow-catalog"
         )
@@ -170,5 +171,9 @@ class RecallSystem:
     def _follow(self) -> None:
         try:
             self._ingest.follow()
-        except CatalogError as error:
-            _logger.error("writes of other processes cannot be followed, trying again: %s", error)
+        except FAILURES as error:
+            if str(error) != self._follow_error:
+                _logger.error("writes of other processes cannot be followed, trying again: %s", error)
+            self._follow_error = str(error)
+        else:
+            self._follow_error = ""

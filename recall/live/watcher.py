@@ -18,8 +18,8 @@ from recall.live.ingest import Ingest
 LoadSnapshot: TypeAlias = Callable[[Path], Generation]
 
 _logger = logging.getLogger(__name__)
-_LOAD_ERRORS = (VectorIndexError, RecallError, OSError, ValueError, RuntimeError, MemoryError)
-"""What reading files, FAISS and torch raise; RuntimeError is what the latter two do with what they cannot read."""
+FAILURES = (VectorIndexError, RecallError, OSError, ValueError, RuntimeError, MemoryError)
+"""What catalogue, files, FAISS and torch raise, the latter two RuntimeError; none may end a background thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def load_first(root: Path, load: LoadSnapshot) -> FirstSnapshot:
     for name in names:
         try:
             return FirstSnapshot(generation=load(root / name), current=names[0], error=error)
-        except _LOAD_ERRORS as failure:
+        except FAILURES as failure:
             if name == names[0] and isinstance(failure, SnapshotMismatchError):
                 raise
             text = f"snapshot {name} cannot be loaded: {failure}"
@@ -100,7 +100,7 @@ class SnapshotWatcher:
                 self._ingest.switch(self._load(self._root / name))
                 _logger.info("serving snapshot %s", name)
             self.last_error = ""
-        except _LOAD_ERRORS as failure:
+        except FAILURES as failure:
             self._fail(f"snapshot {self._seen} cannot be served: {failure}")
 
     def _is_due(self, name: str) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from index.errors import SnapshotMismatchError
 from recall.errors import CatalogError, DeadlineError, NotFoundError, NotReadyError
 from recall.live.catalog import Catalog
+from recall.live.config import ServeConfig
 from recall.live.query import AnsweredFrom, RecallQuery, SimilarQuery
 from recall.live.records import InteractionRecord
 from recall.live.service import RecallSystem
@@ -83,6 +84,29 @@ def test_wait_for_looks_at_once_whatever_the_interval(deployment, catalog, make_
         system.wait_for(1, timeout_seconds=5)
         with pytest.raises(DeadlineError):
             system.wait_for(2, timeout_seconds=0)
+
+
+def test_following_goes_on_after_a_failure(deployment, catalog, make_item, make_model, caplog):
+    fail = True
+
+    def break_down(item_ids):
+        if fail:
+            raise RuntimeError("out of memory")
+
+    deployment.rebuild()
+    settings = ServeConfig(follow_interval_seconds=0.01)
+    model = make_model(on_embed=break_down)
+    system = RecallSystem.start(deployment.root, deployment.catalog_path, settings, load_model=lambda _: model)
+    try:
+        catalog.put_items([make_item("a", "jazz")])
+        with pytest.raises(DeadlineError):
+            system.wait_for(1, timeout_seconds=0.1)
+        assert caplog.text.count("out of memory") == 1
+        fail = False
+        system.wait_for(1, timeout_seconds=5)
+        assert system.get("a").retrievable
+    finally:
+        system.close()
 
 
 def test_start_without_a_snapshot_names_the_cure(deployment):
