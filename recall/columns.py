@@ -23,6 +23,7 @@ def schema_of(
     Raises:
         DataError: A declared column is absent, or a column's type does not fit its kind.
     """
+    _refuse_unknown_domains(config, path, items=items, users=users)
     item_kinds = _declared_or_typed(config.item_features, items, "item_id", path)
     user_kinds = _declared_or_typed(config.user_features, users, "user_id", path)
     attributes = config.item_attributes
@@ -35,6 +36,15 @@ def schema_of(
         user_features=_specs("users", user_kinds, users, config=config, path=path),
         item_attributes=_specs("items", attributes, items, config=config, path=path),
     )
+
+
+def _refuse_unknown_domains(
+    config: DatasetConfig, path: Path, *, items: Mapping[str, pl.DataType], users: Mapping[str, pl.DataType]
+) -> None:
+    known = {f"items.{name}" for name in items} | {f"users.{name}" for name in users}
+    for name in config.domains:
+        if name not in known:
+            raise DataError(f"{path}: dataset.toml gives {name!r} a domain, which is no column; drop or correct it")
 
 
 def _declared_or_typed(

@@ -96,8 +96,8 @@ class DataFolder:
         """
         file = self.path / INTERACTIONS_FILE
         table = _interaction_columns(_read(file), file)
-        _refuse_duplicates(table, file)
         _refuse_pairs_in_two_parts(table, file)
+        _refuse_duplicates(table, file)
         table = _positives(table, self.config.interactions.min_weight, file)
         return _of_known_items(table, self._item_ids(), file)
 
@@ -171,15 +171,24 @@ def _interaction_columns(table: pl.DataFrame, file: Path) -> pl.DataFrame:
     if TIMESTAMP in table.columns:
         columns[TIMESTAMP] = _timestamps(table[TIMESTAMP], file)
     if WEIGHT in table.columns:
-        if not table[WEIGHT].dtype.is_numeric():
-            raise DataError(f"{file}: column {WEIGHT!r} is {table[WEIGHT].dtype}; weights are numbers")
-        columns[WEIGHT] = table[WEIGHT].cast(pl.Float64)
+        columns[WEIGHT] = _weights(table[WEIGHT], file)
     if SPLIT in table.columns:
         columns[SPLIT] = _parts(table[SPLIT], file)
     ignored = [name for name in table.columns if name not in columns]
     if ignored:
         _LOG.warning("%s: ignoring columns %s", file, ", ".join(ignored))
     return pl.DataFrame(columns)
+
+
+def _weights(series: pl.Series, file: Path) -> pl.Series:
+    if not series.dtype.is_numeric():
+        raise DataError(f"{file}: column {WEIGHT!r} is {series.dtype}; weights are numbers")
+    weights = series.cast(pl.Float64)
+    missing = ~weights.is_finite().fill_null(value=False)
+    if missing.any():
+        row = missing.arg_true()[0]
+        raise DataError(f"{file}, row {row}: {WEIGHT} is {weights[row]}; fill it with a finite number or drop the row")
+    return weights
 
 
 def _timestamps(series: pl.Series, file: Path) -> pl.Series:
@@ -189,7 +198,11 @@ def _timestamps(series: pl.Series, file: Path) -> pl.Series:
         raise DataError(
             f"{file}, row {series.is_null().arg_true()[0]}: {TIMESTAMP} is null; fill it or drop the column"
         )
-    return series.cast(pl.Int64)
+    seconds = series.cast(pl.Int64, strict=False)
+    if seconds.null_count():
+        row = seconds.is_null().arg_true()[0]
+        raise DataError(f"{file}, row {row}: {TIMESTAMP} is {series[row]}, beyond int64; give seconds")
+    return seconds
 
 
 def _parts(series: pl.Series, file: Path) -> pl.Series:
@@ -203,21 +216,30 @@ def _parts(series: pl.Series, file: Path) -> pl.Series:
 
 
 def _refuse_duplicates(table: pl.DataFrame, file: Path) -> None:
-    keys = [USER_ID, ITEM_ID] + [TIMESTAMP] * (TIMESTAMP in table.columns)
-    repeated = table.select(pl.struct(keys).is_first_distinct().not_()).to_series()
+    repeated = table.select(pl.struct(_keys(table)).is_first_distinct().not_()).to_series()
     if repeated.any():
         row = int(repeated.arg_true()[0])
-        seen = ", ".join(f"{key} {table[key][row]}" for key in keys)
+        seen = _shown(table, row)
         raise DataError(f"{file}, row {row}: {seen} stands there twice; keep one row ({repeated.sum()} such rows)")
 
 
+def _keys(table: pl.DataFrame) -> list[str]:
+    return [USER_ID, ITEM_ID] + [TIMESTAMP] * (TIMESTAMP in table.columns)
+
+
+def _shown(table: pl.DataFrame, row: int) -> str:
+    return ", ".join(f"{key} {table[key][row]}" for key in _keys(table))
+
+
 def _refuse_pairs_in_two_parts(table: pl.DataFrame, file: Path) -> None:
-    if SPLIT not in table.columns or TIMESTAMP in table.columns:
-        return  # Without timestamps a repeated pair is a duplicate already; with them it may return later.
-    split = table.group_by(USER_ID, ITEM_ID).agg(pl.col(SPLIT).n_unique().alias("parts")).filter(pl.col("parts") > 1)
-    if len(split):
-        user, item, _ = split.row(0)
-        raise DataError(f"{file}: user {user}, item {item} is in two parts of the split; keep it in one")
+    if SPLIT not in table.columns:
+        return
+    # With timestamps a pair may return later, in another part.
+    keys = _keys(table)
+    split = table.select((pl.col(SPLIT) != pl.col(SPLIT).first().over(keys)).alias(SPLIT)).to_series()
+    if split.any():
+        row = int(split.arg_true()[0])
+        raise DataError(f"{file}, row {row}: {_shown(table, row)} is in two parts of the split; keep it in one")
 
 
 def _positives(table: pl.DataFrame, min_weight: float | None, file: Path) -> pl.DataFrame:

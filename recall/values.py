@@ -31,9 +31,13 @@ def checked_value(spec: FeatureSpec, value: object) -> FeatureValue | None:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{_shown(value)} is not a number; send a finite number")
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not finite; send a finite number or leave the feature out")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("the integer is beyond the range of a float; send a number below 1.8e308") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not finite; send a finite number or leave the feature out")
+    return number
 
 
 def _vector(spec: FeatureSpec, value: object) -> FeatureValue | None:
@@ -42,9 +46,13 @@ def _vector(spec: FeatureSpec, value: object) -> FeatureValue | None:
     if len(value) == 0:
         return None
     try:
-        vector = np.asarray(value, dtype=np.float32)
+        numbers = np.asarray(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{_shown(value)} is not a list of numbers; send {spec.dim} finite numbers") from error
+    if numbers.dtype.kind not in "fiu":
+        raise ValueError(f"{_shown(value)} is not a list of numbers; send {spec.dim} finite numbers")
+    with np.errstate(over="ignore"):  # What is too great for float32 becomes infinite, and is refused as such.
+        vector = numbers.astype(np.float32, copy=False)
     if vector.shape != (spec.dim,):
         raise ValueError(f"it has shape {list(vector.shape)}; send {spec.dim} numbers")
     if not np.isfinite(vector).all():

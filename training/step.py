@@ -59,7 +59,7 @@ class Stepper:
         self.items = model.items.prepare(data.item_ids, data.items)
         self.users = model.users.prepare(data.user_ids, data.users)
         self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
-        positives = data.histories(len(data.item_ids))
+        positives = data.histories(len(data.train))
         self._positives = (positives.indptr, positives.indices)
         batch_size = min(config.batch_size, len(data.train))
         self._batch_size = batch_size

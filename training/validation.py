@@ -38,7 +38,7 @@ class ValidationPart:
 
 def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[ValidationPart]:
     """Returns the warm and the cold part of the validation interactions, those that are not empty."""
-    pairs = _sampled(data, max_users, seed)
+    pairs = _not_in_train(_sampled(data, max_users, seed), data)
     cold = data.item_counts() == 0
     parts = []
     for is_cold in (False, True):
@@ -76,6 +76,13 @@ def _sampled(data: TrainingData, max_users: int, seed: int) -> RowArray:
         return data.validation
     draws = hash_values(f"validation:{seed}", [data.user_ids[row] for row in users])
     return data.validation[np.isin(data.validation[:, 0], users[np.argsort(draws)[:max_users]])]
+
+
+def _not_in_train(pairs: RowArray, data: TrainingData) -> RowArray:
+    # An item that a user comes back to is left out of the ranking, so it cannot be found.
+    num_items = len(data.item_ids)
+    keys, seen = (rows[:, 0] * num_items + rows[:, 1] for rows in (pairs, data.train))
+    return pairs[~np.isin(keys, seen)]
 
 
 def _part(data: TrainingData, pairs: RowArray, candidates: RowArray) -> ValidationPart:

@@ -24,6 +24,7 @@ from recall.schema import FeatureMap, FeatureSpec, FeatureValue
 
 TOKEN_DOMAIN = "token"
 _CLIP = 5.0
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,10 +186,10 @@ def _bag_hashes(specs: Sequence[FeatureSpec], row: FeatureMap) -> list[int]:
 
 
 def _unit_bags(weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    squares = np.concatenate([[0.0], np.cumsum(weights.astype(np.float64) ** 2)])
-    lengths = np.sqrt(squares[offsets[1:]] - squares[offsets[:-1]])
-    lengths = np.repeat(np.where(lengths > 0, lengths, 1.0), np.diff(offsets))
-    return cast(NDArray[np.float32], (weights / lengths).astype(np.float32))
+    bags = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    # Summed within each bag: a difference of running sums would depend on the other bags of the batch.
+    lengths = np.sqrt(np.bincount(bags, weights=weights.astype(np.float64) ** 2, minlength=len(offsets) - 1))
+    return cast(NDArray[np.float32], (weights / np.where(lengths > 0, lengths, 1.0)[bags]).astype(np.float32))
 
 
 def _raw_dense(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> NDArray[np.float64]:
@@ -210,5 +211,6 @@ def _moments(
     raw = np.ma.masked_invalid(_raw_dense(specs, rows))
     means = np.ma.filled(raw.mean(axis=0), 0.0) if len(rows) else np.zeros(raw.shape[1])
     deviations = np.ma.filled(raw.std(axis=0), 1.0) if len(rows) else np.ones(raw.shape[1])
-    deviations = np.where(deviations > 1e-9, deviations, 1.0)
+    # A constant column deviates by rounding alone, in proportion to its values; tiny values are no constant.
+    deviations = np.where(deviations > _ROUNDING * np.abs(means), deviations, 1.0)
     return means, deviations

@@ -4,9 +4,10 @@ Two things differ from the streaming form. Counts are known when it is built, so
 counts, not their sum: estimates are never below the true level and seldom above. And counts are kept as levels on a
 logarithmic scale, one byte a cell: level 0 is no key, level l is a count of 2^((l - 1) / 8).
 
-With `DEPTH` rows of at least 3.5 cells a key, an absent key finds a used cell in every row with probability
-(1 - exp(-1 / 3.5))^10 = 9.5e-7. Where memory does not allow that for all keys, the most frequent ones are kept: a
-dropped key counts 0, so its id is treated as unseen.
+With `DEPTH` rows of at least 4 cells a key, an absent key finds a used cell in every row with probability
+(1 - exp(-1 / 4))^10 = 2.9e-7, which leaves room below 1e-6 for the draw of the hash functions where keys are few. Where
+memory does not allow that for all keys, the most frequent ones are kept: a dropped key counts 0, so its id is treated
+as unseen.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from recall.model.codes import IdArray, mix64
 
 DEPTH = 10
-_CELLS_PER_KEY = 3.5
+_CELLS_PER_KEY = 4
 _LEVELS_PER_DOUBLING = 8
 _MIN_WIDTH = 64
 
@@ -46,11 +47,11 @@ class CountSketch:
             seed: Chooses the hash functions.
             max_bytes: Bound on the size; the least frequent keys are dropped to keep it.
         """
-        max_keys = int(max_bytes / DEPTH / _CELLS_PER_KEY)
+        max_keys = max_bytes // (DEPTH * _CELLS_PER_KEY)
         if len(keys) > max_keys:
             kept = np.lexsort((keys, -counts))[:max_keys]
             keys, counts = keys[kept], counts[kept]
-        width = max(_MIN_WIDTH, int(np.ceil(len(keys) * _CELLS_PER_KEY)))
+        width = max(_MIN_WIDTH, len(keys) * _CELLS_PER_KEY)
         levels = np.zeros((DEPTH, width), dtype=np.uint8)
         cells = _cells(keys, seed, width)
         for row in range(DEPTH):
