@@ -123,7 +123,7 @@ def _problem(error: ErrorDetails, kind: type[BaseModel], settings: _Settings) ->
     place = f"{settings.origin(path)}: {'.'.join(path)}"
     if error["type"] == "extra_forbidden":
         return f"{place} is no known key; known keys are {', '.join(_known_keys(kind, path[:-1]))}"
-    return f"{place} = {error['input']!r}: {error['msg']}"
+    return f"{place} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _known_keys(kind: type[BaseModel], path: _Path) -> list[str]:

@@ -1,0 +1,126 @@
+"""The whole path with real processes: train, load, rebuild, serve, ask, write, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recall.client import RecallClient
+
+RECALL = [str(Path(sys.executable).with_name("recall"))]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+NUM_USERS, NUM_ITEMS, PICKS = 40, 60, 6
+
+
+def _recall(*arguments: object, code: int = 0) -> str:
+    result = subprocess.run(
+        [*RECALL, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+    )
+    assert result.returncode == code, result.stderr
+    return result.stdout if code == 0 else result.stderr
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tastes: user and item numbers of equal parity go together, and the tag says so. All of it, ready to serve."""
+    folder = tmp_path_factory.mktemp("end-to-end")
+    data = folder / "data"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    picks = [rng.choice(NUM_ITEMS // 2, PICKS, replace=False) * 2 + user % 2 for user in range(NUM_USERS)]
+    users = [f"u{user}" for user in range(NUM_USERS) for _ in range(PICKS)]
+    items = [f"i{item}" for chosen in picks for item in chosen]
+    parts = (["train"] * (PICKS - 1) + ["test"]) * NUM_USERS
+    pl.DataFrame({"user_id": users, "item_id": items, "split": parts}).write_parquet(data / "interactions.parquet")
+    tags = [["odd" if item % 2 else "even", f"t{item % 6}"] for item in range(NUM_ITEMS)]
+    ids = [f"i{item}" for item in range(NUM_ITEMS)]
+    pl.DataFrame({"item_id": ids, "tags": tags}).write_parquet(data / "items.parquet")
+    config = folder / "train.toml"
+    config.write_text("epochs = 3\nbatch_size = 64\nthreads = 1\n[loss]\nuniform_negatives = 32\n")
+    _recall("train", "--data", data, "--out", folder / "model", "--config", config, "--device", "cpu", "--seed", 1)
+    _recall("load", "--data", data, "--catalog", folder / "catalog.sqlite")
+    rebuild = ("--model", folder / "model", "--catalog", folder / "catalog.sqlite", "--out", folder / "snapshots")
+    _recall("rebuild", *rebuild)
+    return folder
+
+
+@contextmanager
+def _server(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    command = ["serve", "--snapshots", str(folder / "snapshots"), "--catalog", str(folder / "catalog.sqlite")]
+    process = subprocess.Popen(
+        [*RECALL, *command, "--port", "0", *arguments], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    try:
+        assert process.stderr is not None
+        address = next(m[1] for line in process.stderr if (m := re.match(r"serving on (\S+)$", line)))
+        yield address, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_item_written_to_a_running_server_is_recalled_until_it_is_deleted(workplace: Path) -> None:
+    features = '{"tags": ["odd", "t1"]}'
+    with _server(workplace) as (address, process):
+        target = ("--target", address)
+        query = ("query", *target, "--user", "u1", "--limit", NUM_ITEMS + 1, "--json", "-")
+        assert "stored 1 items" in _recall("upsert", *target, "--item-id", "new", "--features", features)
+        found = json.loads(_recall(*query))
+        assert found["answered_from"] == "history"
+        assert "new" in found["item_ids"]
+        similar = ("similar", *target, "--features", features, "--limit", 10, "--json", "-")
+        assert "new" in json.loads(_recall(*similar))["item_ids"]
+        assert "deleted 1 of 1" in _recall("delete", *target, "new")
+        assert "new" not in json.loads(_recall(*query))["item_ids"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
+def test_rebuild_reaches_a_running_server_and_both_evaluate_alike(workplace: Path, tmp_path: Path) -> None:
+    file = tmp_path / "more.parquet"
+    pl.DataFrame({"item_id": ["more"], "tags": [["odd"]]}).write_parquet(file)
+    with _server(workplace) as (address, process), RecallClient(address) as client:
+        before = client.status()
+        folders = ("--catalog", workplace / "catalog.sqlite", "--out", workplace / "snapshots")
+        built = _recall("rebuild", "--model", workplace / "model", *folders, "--items", file, "--json", "-")
+        snapshot = json.loads(built)["snapshot"]
+        deadline = time.perf_counter() + 20
+        while client.status().snapshot != snapshot and time.perf_counter() < deadline:
+            time.sleep(0.1)
+        after = client.status()
+        assert after.snapshot == snapshot != before.snapshot
+        assert after.num_items == before.num_items + 1
+        assert client.get("more").retrievable
+        evaluate = ("evaluate", "--data", workplace / "data", "--k", "10", "--channels", "exact", "--json", "-")
+        remote = json.loads(_recall(*evaluate, "--target", address))
+        local = json.loads(_recall(*evaluate, "--snapshot", workplace / "snapshots"))
+        assert remote == local
+        (recall,) = [r for r in local["rows"] if (r["slice"], r["metric"]) == ("all", "recall")]
+        assert recall["users"] == NUM_USERS
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
+def test_second_server_on_the_port_fails_with_one_clear_line(workplace: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        folders = ("--snapshots", workplace / "snapshots", "--catalog", workplace / "catalog.sqlite")
+        stderr = _recall("serve", *folders, "--port", port, code=1)
+    assert f"error: cannot listen on 127.0.0.1:{port}" in stderr
+    assert "Traceback" not in stderr
