@@ -149,6 +149,16 @@ def test_gather_gives_present_vectors_and_which_they_are(live):
     assert (vectors.shape, mask.shape) == ((0, 2), (0,))
 
 
+def test_item_ids_are_those_of_one_moment_in_byte_order(live):
+    live.apply(["😀", "aa"], np.stack([EAST, WEST]), deleted=["b"], sequence=4)
+    listed = live.item_ids()
+    first = next(listed)
+    live.apply(["ab"], EAST[None], deleted=["c"], sequence=5)
+    assert [first, *listed] == ["a", "aa", "c", "😀"]
+    assert list(live.item_ids()) == ["a", "aa", "ab", "😀"]
+    assert (live.dim, live.base.kind) == (2, "flat")
+
+
 def test_item_rewritten_for_ever_does_not_fill_memory(live, monkeypatch):
     monkeypatch.setattr(view, "_MIN_DEAD_ROWS", 10)
     for number in range(100):

@@ -76,6 +76,7 @@ class LiveIndexMachine(RuleBasedStateMachine):
         counts = self.live.counts()
         assert counts.items == len(self.items) == self.live.num_items
         assert counts.items == counts.base - counts.deleted + counts.fresh
+        assert list(self.live.item_ids()) == sorted(self.items, key=lambda item_id: item_id.encode())
         assert all((item_id in self.live) == (item_id in self.items) for item_id in IDS)
 
 
