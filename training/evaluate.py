@@ -15,9 +15,9 @@ from recall.client import RecallClient
 from recall.errors import ConfigError
 from recall.live.generation import Generation, load_model
 from recall.live.rebuild import generation_in_memory
-from recall.live.snapshot import load_generation
+from recall.live.snapshot import MODEL, load_generation
 from recall.model.artifact import training_seed
-from recall.tables import ITEM_ID, SPLIT, TRAIN, DataFolder
+from recall.tables import ITEM_ID, SPLIT, TEST, TRAIN, VALIDATION, DataFolder
 from training.bags import content_specs
 from training.baselines.content import ContentKnn
 from training.baselines.popularity import Popularity
@@ -88,13 +88,15 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
         progress: Told of users done, by channel.
 
     Raises:
-        ConfigError: A channel is unknown or needs a source that is not given, or a K is below 1.
+        ConfigError: A channel or part is unknown or needs a source that is not given, or a K is below 1.
         DataError: The data folder cannot be evaluated like this.
         ArtifactError: The model cannot be loaded.
         SnapshotDamagedError: The snapshot cannot be loaded.
         RecallError: The server refuses or cannot be reached.
     """
     names = _channel_names(request)
+    if request.split not in (VALIDATION, TEST):
+        raise ConfigError(f"split {request.split!r} cannot be evaluated; choose {VALIDATION} or {TEST}")
     tables = _tables(request)
     case = evaluation_case(tables.evaluation, candidate_set(tables.evaluation, request.candidates))
     rows: list[Row] = []
@@ -125,6 +127,8 @@ def _channel_names(request: EvaluationRequest) -> tuple[str, ...]:
         offered = REMOTE_CHANNELS + BASELINE_CHANNELS
     elif request.model is not None or request.snapshot is not None:
         offered = MODEL_CHANNELS + BASELINE_CHANNELS
+    if request.channels is not None and not request.channels:
+        raise ConfigError(f"no channel is named; choose from {', '.join(offered)}")
     if request.channels is None:
         return tuple(name for name in offered if name not in ("faiss", "lsh"))
     for name in request.channels:
@@ -144,12 +148,19 @@ def _tables(request: EvaluationRequest) -> _Tables:
     rule = None if SPLIT in interactions.columns else folder.config.split.rule
     interactions = assign_split(interactions, folder.config.split)
     if request.split == "validation":
-        interactions = carve_validation(interactions, training_seed(request.model) if request.model is not None else 0)
+        interactions = carve_validation(interactions, _carving_seed(request))
     item_ids, _, _ = folder.items()
     user_ids, users = folder.users()
     features = dict(zip(user_ids, users, strict=True))
     evaluation = evaluation_data(interactions, item_ids, user_features=features, part=request.split, rule=rule)
     return _Tables(folder=folder, interactions=interactions, evaluation=evaluation)
+
+
+def _carving_seed(request: EvaluationRequest) -> int:
+    """Returns the seed that carved the validation part which the evaluated model did not train on."""
+    if request.snapshot is not None:
+        return training_seed(request.snapshot / MODEL)
+    return training_seed(request.model) if request.model is not None else 0
 
 
 def _recommenders(

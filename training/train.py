@@ -81,23 +81,23 @@ def train(
 
     Raises:
         ArtifactError: `out` exists.
-        ConfigError: CUDA is asked for and there is none.
+        ConfigError: CUDA is asked for and there is none, or the seed is out of range.
         DataError: The data folder cannot be used.
         KeyboardInterrupt: Interrupted before the first epoch ended; nothing is written.
     """
     if out.exists():
         raise ArtifactError(f"{out} exists; choose another folder or remove it")
+    if not 0 <= seed < 1 << 63:
+        raise ConfigError(f"seed = {seed}; choose one from 0 to 2^63 - 1")
     chosen = choose_device(device)
     if config.threads:
         torch.set_num_threads(config.threads)
     tables = read_training_data(DataFolder.open(data), features=features, seed=seed)
     model, best = _fit(tables, config, seed=seed, device=chosen, progress=progress or _silent)
     if config.refit and tables.carved and not best.interrupted:
-        _LOG.info("training again on all of train for %d epochs", best.epoch)
-        refit = config.model_copy(update={"epochs": best.epoch})
-        tables = tables.for_refit()
-        model, again = _fit(tables, refit, seed=seed, device=chosen, progress=progress or _silent)
-        best.interrupted = again.interrupted
+        refitted = _refit(tables, config, best, seed=seed, device=chosen, progress=progress or _silent)
+        if refitted is not None:
+            model, tables = refitted, tables.for_refit()
     model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, seed))
     return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
 
@@ -142,6 +142,21 @@ def _fit(
     assert best.weights is not None
     model.towers.load_state_dict(best.weights)
     return model, best
+
+
+def _refit(
+    data: TrainingData, config: TrainConfig, best: _Best, *, seed: int, device: torch.device, progress: Progress
+) -> EmbeddingModel | None:
+    """Returns a model of all of train; None if interrupted, when the one that chose the epochs is the best so far."""
+    _LOG.info("training again on all of train for %d epochs", best.epoch)
+    config = config.model_copy(update={"epochs": best.epoch})
+    try:
+        model, again = _fit(data.for_refit(), config, seed=seed, device=device, progress=progress)
+    except KeyboardInterrupt:
+        best.interrupted = True
+        return None
+    best.interrupted = again.interrupted
+    return None if again.interrupted else model
 
 
 def _run_epoch(

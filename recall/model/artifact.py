@@ -3,7 +3,8 @@
 Format version 1:
 
     manifest.json         format_version, schema, config, seed, metric, dim, num_documents of items and users, sketch
-                          seeds, training (free facts), files: name -> {sha256, size_bytes}. Keys sorted, no clock time.
+                          seeds, training (free facts), files: name -> {sha256, size_bytes}, manifest_sha256: digest of
+                          the manifest with this value empty. Keys sorted, no clock time.
     weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments)
     golden.json           inputs with their expected hashes and vectors, see golden.py
 
@@ -65,6 +66,16 @@ class ArtifactManifest(BaseModel):
     num_user_documents: int
     training: dict[str, str | int | float | bool]
     files: dict[str, FileEntry]
+    manifest_sha256: str = ""
+
+    def sealed(self) -> bytes:
+        """Returns the bytes of `manifest.json`, its own digest filled in."""
+        empty = self.model_copy(update={"manifest_sha256": ""})
+        digest = hashlib.sha256(empty._bytes()).hexdigest()
+        return self.model_copy(update={"manifest_sha256": digest})._bytes()
+
+    def _bytes(self) -> bytes:
+        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True).encode()
 
 
 def save_artifact(
@@ -96,7 +107,7 @@ def save_artifact(
         training=dict(training),
         files={name: _entry(data) for name, data in files.items()},
     )
-    data = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+    data = manifest.sealed()
     _write_folder(out, {**files, MANIFEST: data})
     model.model_id = hashlib.sha256(data).hexdigest()
     return model.model_id
@@ -183,9 +194,12 @@ def _parsed(data: bytes, file: Path) -> ArtifactManifest:
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{file} has format version {version}, this release reads {FORMAT_VERSION}; train anew")
     try:
-        return ArtifactManifest.model_validate(raw)
+        manifest = ArtifactManifest.model_validate(raw)
     except ValidationError as error:
         raise ArtifactError(f"{file} is damaged: {error}; copy the artifact again or train anew") from error
+    if manifest.sealed() != data or set(manifest.files) != {WEIGHTS, GOLDEN}:
+        raise ArtifactError(f"{file} is damaged: its own checksum does not fit; copy the artifact again or train anew")
+    return manifest
 
 
 def _checked(file: Path, entry: FileEntry) -> bytes:

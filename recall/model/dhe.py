@@ -12,10 +12,22 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from recall.model.config import DecoderConfig
 
-_NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+
+class _BatchNorm(nn.BatchNorm1d):
+    """BatchNorm that takes a batch of one, which has no spread of its own, by what it learned so far."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normalises [n, width] float32."""
+        if self.training and len(values) == 1:
+            return batch_norm(values, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(values)
+
+
+_NORMS: dict[str, type[nn.Module]] = {"batch": _BatchNorm, "layer": nn.LayerNorm}
 
 
 class Decoder(nn.Module):
