@@ -16,7 +16,7 @@ def rebuild(
     model: Annotated[Path, typer.Option("--model", help="Model artifact.")],
     catalog: Annotated[Path, typer.Option("--catalog", help="Catalogue file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of snapshots.")],
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/serving.md.")] = None,
     items: Annotated[Path | None, typer.Option("--items", help="Parquet file of items to write first.")] = None,
     json: Json = None,
 ) -> None:

@@ -15,7 +15,7 @@ from recall.cli.settings import resolve
 def serve(
     snapshots: Annotated[Path, typer.Option("--snapshots", help="Folder of snapshots.")],
     catalog: Annotated[Path, typer.Option("--catalog", help="Catalogue that the snapshots were made from.")],
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/serving.md.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="TCP port, 0 for a free one.")] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
 ) -> None:
@@ -26,7 +26,10 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     say(f"configuration: {settings.model_dump_json()}")
 
+    import torch
+
     from recall.live.service import RecallSystem
     from recall.serving.server import serve as serve_until_stopped
 
+    torch.set_num_threads(settings.compute_threads)
     serve_until_stopped(settings, lambda: RecallSystem.start(snapshots, catalog, settings.live), say)

@@ -16,6 +16,7 @@ class ServerConfig(BaseModel):
         host: Address to listen on. The default takes calls from this machine only: there is no authentication.
         port: TCP port; 0 takes a free one, which is printed.
         threads: Calls handled at the same time.
+        compute_threads: Threads of the arithmetic of one call. One is fastest where calls come side by side.
         max_in_flight: Calls accepted at the same time, waiting ones included; more are refused at once.
         max_message_bytes: Longest request and longest reply.
         max_wait_seconds: Longest wait for `min_sequence` of a call, however far its deadline is.
@@ -29,6 +30,7 @@ class ServerConfig(BaseModel):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=50051, ge=0, le=65535)
     threads: int = Field(default=16, ge=1, le=1024)
+    compute_threads: int = Field(default=1, ge=1, le=1024)
     max_in_flight: int = Field(default=256, ge=1)
     max_message_bytes: int = Field(default=16 * 2**20, ge=2**16, le=2**30)
     max_wait_seconds: float = Field(default=10.0, gt=0, le=3600)
