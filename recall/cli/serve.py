@@ -26,10 +26,9 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     say(f"configuration: {settings.model_dump_json()}")
 
-    import torch
-
     from recall.live.service import RecallSystem
+    from recall.model.threads import limit_threads
     from recall.serving.server import serve as serve_until_stopped
 
-    torch.set_num_threads(settings.compute_threads)
+    limit_threads(settings.compute_threads)
     serve_until_stopped(settings, lambda: RecallSystem.start(snapshots, catalog, settings.live), say)
