@@ -28,7 +28,7 @@ def schema_of(
     user_kinds = _declared_or_typed(config.user_features, users, "user_id", path)
     attributes = config.item_attributes
     if attributes is None:
-        typed = {**_declared_or_typed(None, items, "item_id", path), **item_kinds}
+        typed = {**{name: _kind_of(dtype) for name, dtype in items.items() if name != "item_id"}, **item_kinds}
         attributes = {name: kind for name, kind in typed.items() if kind in _ATTRIBUTE_KINDS}  # type: ignore[misc]  # narrowed by the condition
     return DataSchema(
         name=config.name or path.resolve().name,
@@ -52,10 +52,20 @@ def _declared_or_typed(
 ) -> Mapping[str, str]:
     if declared is not None:
         return declared
-    return {name: _kind_of(dtype, name, path) for name, dtype in columns.items() if name != id_column}
+    kinds = {}
+    for name, dtype in columns.items():
+        if name == id_column:
+            continue
+        kind = _kind_of(dtype)
+        if kind is None:
+            raise DataError(
+                f"{path}: column {name!r} is {dtype}, which is no feature kind; cast it or list the features"
+            )
+        kinds[name] = kind
+    return kinds
 
 
-def _kind_of(dtype: pl.DataType, name: str, path: Path) -> str:
+def _kind_of(dtype: pl.DataType) -> str | None:
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
         return "category"
     if dtype.is_numeric():
@@ -65,7 +75,7 @@ def _kind_of(dtype: pl.DataType, name: str, path: Path) -> str:
         return "set"
     if inner is not None and inner.is_float():
         return "vector"
-    raise DataError(f"{path}: column {name!r} is {dtype}, which is no feature kind; cast it or list the features")
+    return None
 
 
 def _inner(dtype: pl.DataType) -> pl.DataType | None:
