@@ -99,7 +99,7 @@ def start_server() -> Iterator[Callable[..., RecallServer]]:
     servers: list[RecallServer] = []
 
     def start(**settings: object) -> RecallServer:
-        config = ServerConfig.model_validate({"port": 0, "grace_seconds": 1.0, "threads": 4, **settings})
+        config = ServerConfig.model_validate({"port": 0, "grace_seconds": 5.0, "threads": 4, **settings})
         servers.append(RecallServer(config))
         return servers[-1]
 

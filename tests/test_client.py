@@ -104,9 +104,9 @@ def test_wait_until_serving_returns_when_the_system_is_attached(
 def test_deadline_and_message_limit_have_their_own_errors(
     start_server: Callable[..., RecallServer], system: RecallSystem
 ) -> None:
-    server = start_server(max_message_bytes=2**16)
+    server = start_server(max_message_bytes=2**16, max_wait_seconds=0.2)
     server.attach(system)
-    with RecallClient(server.address, timeout_seconds=0.3) as client:
+    with RecallClient(server.address) as client:
         with pytest.raises(DeadlineError, match="write 99 is not visible"):
             client.get("a0", min_sequence=99)
         with pytest.raises(TooLargeError, match="larger than max"):

@@ -11,7 +11,7 @@ from recall.serving.status import aborting
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
 
-_MARGIN_SECONDS = 0.1  # left of the caller's deadline, so that a wait that fails can still say why
+_MARGIN_SECONDS = 0.25  # left of the caller's deadline, so that a wait that fails can still say why
 
 
 class RecallServicer(recall_pb2_grpc.RecallServiceServicer):

@@ -82,12 +82,12 @@ def test_second_server_on_a_port_is_refused(start_server: Callable[..., RecallSe
 def test_stop_lets_a_call_under_way_finish_and_refuses_new_ones(
     server: RecallServer, system: RecallSystem, stub: recall_pb2_grpc.RecallServiceStub
 ) -> None:
-    awaited = system.status().sequence + 1
+    awaited = stub.GetStatus(pb.GetStatusRequest(), timeout=5).sequence + 1
     waiting = stub.Recall.future(pb.RecallRequest(min_sequence=awaited, limit=1), timeout=10)
-    time.sleep(0.1)
+    time.sleep(0.3)
     stopping = threading.Thread(target=server.stop)
     stopping.start()
-    time.sleep(0.1)
+    time.sleep(0.2)
     with RecallClient(server.address, timeout_seconds=0.5) as client, pytest.raises(UnavailableError):
         client.status()
     system.upsert([ItemRecord(item_id="new", features={"topic": "a"})])

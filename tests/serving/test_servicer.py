@@ -112,7 +112,7 @@ def test_min_sequence_waits_for_a_write(stub: Stub, system: RecallSystem) -> Non
 
 
 def test_min_sequence_out_of_reach_says_so_before_the_deadline(stub: Stub) -> None:
-    error = _refused(stub.Recall, pb.RecallRequest(min_sequence=10**9), timeout=0.5)
+    error = _refused(stub.Recall, pb.RecallRequest(min_sequence=10**9), timeout=0.9)
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert "last visible one is 8" in error.details()
 
@@ -192,7 +192,7 @@ def test_calls_beyond_those_in_flight_are_refused_at_once(
     with grpc.insecure_channel(server.address) as channel:
         stub = Stub(channel)
         waiting = stub.Recall.future(pb.RecallRequest(min_sequence=9), timeout=5)
-        time.sleep(0.1)
+        time.sleep(0.3)
         error = _refused(stub.GetStatus, pb.GetStatusRequest())
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         waiting.cancel()
