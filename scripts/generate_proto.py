@@ -1,4 +1,4 @@
-"""Generates `recall/v1/` from `proto/recall/v1/recall.proto`. Run it after every change of the proto and commit both."""
+"""Generates `recall/v1/` from `proto/recall/v1/recall.proto`. Run it after every change of the proto; commit both."""
 
 from __future__ import annotations
 

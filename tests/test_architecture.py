@@ -54,8 +54,9 @@ PARTS = {
     "training": _part(
         "index recall recall.model recall.live recall.client training", "torch polars numpy scipy implicit pydantic"
     ),
-    "scripts": _part(f"{EVERY_PART} training scripts", "numpy polars grpc google.protobuf grpc_tools faiss torch"),
 }
+# Scripts import anything; nobody imports them or the tests.
+UNFENCED = ("scripts", "tests")
 # What the command line imports before it knows the command: itself and the errors it turns into exit codes.
 CLI_AT_START = ("recall.cli", "recall.errors", "index.errors")
 
@@ -100,7 +101,7 @@ def _imports(nodes: Iterator[ast.AST]) -> Iterator[tuple[int, str]]:
 
 def _part_of(name: str) -> str | None:
     """Returns the part that a module or a name in it belongs to, None for third parties and the standard library."""
-    names = [*PARTS, "recall.v1", "tests"]
+    names = [*PARTS, *UNFENCED, "recall.v1"]
     fitting = [part for part in names if name == part or name.startswith(part + ".")]
     return max(fitting, key=len, default=None)
 
@@ -146,7 +147,8 @@ def test_every_package_is_looked_at() -> None:
 
 
 def test_imports_keep_to_layers_and_fences() -> None:
-    assert [line for module in _modules() for line in _violations(module)] == []
+    fenced = [module for module in _modules() if not _is_within(module.name, UNFENCED)]
+    assert [line for module in fenced for line in _violations(module)] == []
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,7 @@ def test_imports_keep_to_layers_and_fences() -> None:
         ("training.train", "from . import metrics"),
         ("training.train", "import pandas"),
         ("training.train", "import tests.conftest"),
+        ("training.train", "from scripts import generate_proto"),
         ("recall.live.convert", "from google.rpc import status_pb2"),
     ],
 )
