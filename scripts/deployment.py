@@ -1,0 +1,101 @@
+"""A deployment in a temporary folder, for checks that write to it: data, model, catalogue and snapshots.
+
+What is not given is made: synthetic data, and a model of one epoch, since no check depends on its quality.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from recall.cli.output import say
+from recall.live.records import ItemRecord
+from recall.schema import FeatureSpec
+from recall.tables import DataFolder
+from server_process import ServerProcess, run_recall
+from training.synthetic import write_synthetic
+
+Data: TypeAlias = Annotated[Path | None, typer.Option("--data", help="Data folder; by default a synthetic one.")]
+Model: TypeAlias = Annotated[Path | None, typer.Option("--model", help="Model; by default one epoch is trained.")]
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")]
+
+_NUM_USERS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Where everything lies.
+
+    Attributes:
+        folder: Holds catalogue, snapshots and logs, and goes away at the end.
+        data: Data folder.
+        model: Model of the first snapshot.
+    """
+
+    folder: Path
+    data: Path
+    model: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The catalogue file."""
+        return self.folder / "catalog.sqlite"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of snapshots."""
+        return self.folder / "snapshots"
+
+    def items(self) -> tuple[list[ItemRecord], tuple[FeatureSpec, ...]]:
+        """Returns the items of the data folder and their feature columns."""
+        opened = DataFolder.open(self.data)
+        records = [ItemRecord(item_id=i, features=f, attributes=a) for i, f, a in zip(*opened.items(), strict=True)]
+        return records, opened.schema.item_features
+
+    def rebuild(self, model: Path) -> str:
+        """Builds a snapshot with the `recall` command and returns its name."""
+        arguments = ("rebuild", "--model", model, "--catalog", self.catalog, "--out", self.snapshots)
+        return Path(run_recall(arguments, log=self.folder / "rebuild.log").strip()).name
+
+    def serve(self) -> ServerProcess:
+        """Starts a server."""
+        return ServerProcess(self.snapshots, self.catalog, log=self.folder / "serve.log")
+
+
+@contextmanager
+def deployed(data: Path | None, model: Path | None) -> Iterator[Deployment]:
+    """Yields a loaded and rebuilt deployment of its own; the folders given are only read.
+
+    Args:
+        data: Data folder; None makes one.
+        model: Model artifact; None trains one on the data.
+
+    Raises:
+        ProcessError: A step failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="recall-check-") as name:
+        folder = Path(name)
+        if data is None:
+            data = folder / "data"
+            say("making synthetic data")
+            write_synthetic(data, seed=0, num_users=_NUM_USERS)
+        made = Deployment(folder=folder, data=data, model=model or train(data, folder / "model", seed=0))
+        say("loading the catalogue and building a snapshot")
+        run_recall(("load", "--data", data, "--catalog", made.catalog), log=folder / "load.log")
+        made.rebuild(made.model)
+        yield made
+
+
+def train(data: Path, out: Path, *, seed: int) -> Path:
+    """Trains a model for one epoch and returns its folder."""
+    say(f"training a model for one epoch with seed {seed}")
+    config = out.with_suffix(".toml")
+    config.write_text("epochs = 1\n")
+    run_recall(("train", "--data", data, "--out", out, "--config", config, "--seed", seed), log=out.with_suffix(".log"))
+    return out

@@ -1,0 +1,126 @@
+"""Real processes of the `recall` command: run one to its end, or keep a server and stop or kill it.
+
+A server listens on a free port, which is read from the line `serving on HOST:PORT` that it writes to stderr.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from recall.client import RecallClient
+from recall.errors import RecallError
+
+_RECALL = str(Path(sys.executable).with_name("recall"))
+_SERVING = re.compile(r"^serving on (\S+)$", re.MULTILINE)
+_TAIL_LINES = 15
+_POLL_SECONDS = 0.02
+
+
+class ProcessError(RecallError):
+    """A process failed, or did not do in time what was asked of it; the message ends with its log."""
+
+
+def run_recall(arguments: Sequence[object], *, log: Path | None = None) -> str:
+    """Runs `recall ARGUMENTS` to its end.
+
+    Args:
+        arguments: What stands behind `recall`.
+        log: Takes stderr; None shows it as it comes.
+
+    Returns:
+        What it wrote to stdout.
+
+    Raises:
+        ProcessError: It failed.
+    """
+    command = [_RECALL, *map(str, arguments)]
+    if log is None:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    else:
+        with log.open("w") as errors:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+    if done.returncode != 0:
+        raise ProcessError(f"recall {arguments[0]} exited with {done.returncode}{_tail(log)}")
+    return done.stdout
+
+
+class ServerProcess:
+    """One `recall serve` process. As a context it is killed at the end where it still runs."""
+
+    def __init__(self, snapshots: Path, catalog: Path, *, log: Path, timeout_seconds: float = 120.0) -> None:
+        """Starts the process and returns once it answers.
+
+        Args:
+            snapshots: Folder of snapshots.
+            catalog: The catalogue that they were made from.
+            log: Takes stderr; written anew.
+            timeout_seconds: Longest wait for the start.
+
+        Raises:
+            ProcessError: It ended, or does not answer in time; it is killed then.
+        """
+        self._log = log
+        command = [_RECALL, "serve", "--snapshots", str(snapshots), "--catalog", str(catalog), "--port", "0"]
+        with log.open("w") as errors:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            deadline = time.perf_counter() + timeout_seconds
+            self.address = self._wait_for_address(deadline)
+            with RecallClient(self.address) as client:
+                client.wait_until_serving(max(0.1, deadline - time.perf_counter()))
+        except BaseException:
+            self.kill()
+            raise
+
+    def __enter__(self) -> ServerProcess:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kills the process where it still runs."""
+        self.kill()
+
+    def stop(self, *, timeout_seconds: float = 30.0) -> None:
+        """Asks the process to stop with SIGTERM and waits for its end.
+
+        Raises:
+            ProcessError: It did not end in time or not with 0.
+        """
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            raise ProcessError(f"the server did not stop within {timeout_seconds:g} s{_tail(self._log)}") from error
+        if code != 0:
+            raise ProcessError(f"the server exited with {code} after SIGTERM{_tail(self._log)}")
+
+    def kill(self) -> None:
+        """Ends the process at once with SIGKILL, as a power cut would; a second call does nothing."""
+        self._process.kill()
+        self._process.wait()
+
+    def _wait_for_address(self, deadline: float) -> str:
+        while time.perf_counter() < deadline:
+            code = self._process.poll()
+            if found := _SERVING.search(self._log.read_text(errors="replace")):
+                return found[1]
+            if code is not None:
+                raise ProcessError(f"the server exited with {code} before it served{_tail(self._log)}")
+            time.sleep(_POLL_SECONDS)
+        raise ProcessError(f"the server did not start in time{_tail(self._log)}")
+
+
+def _tail(log: Path | None) -> str:
+    if log is None:
+        return ""
+    lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+    return "; the end of its log:\n" + "\n".join(f"  {line}" for line in lines)
