@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from recall.errors import ConfigError
 from recall.model.config import TowerConfig
 
 
@@ -17,7 +15,9 @@ class LossConfig(BaseModel):
     Attributes:
         temperature: Divides the cosine scores before the softmax.
         log_q: Whether to correct scores by how likely an item is to be drawn.
-        uniform_negatives: Items a step drawn uniformly from the catalogue.
+        uniform_negatives: Items a step drawn uniformly.
+        negatives_from: `warm` draws them from the items with a training interaction, `catalogue` from all. An item that
+            nobody could have had yet is then shown as unwanted, which pushes cold items out of mixed lists.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +25,7 @@ class LossConfig(BaseModel):
     temperature: float = Field(default=0.07, gt=0)
     log_q: bool = True
     uniform_negatives: int = Field(default=1024, ge=0)
+    negatives_from: Literal["warm", "catalogue"] = "warm"
 
 
 class OptimizerConfig(BaseModel):
@@ -79,35 +80,3 @@ class TrainConfig(BaseModel):
     refresh_steps: int = Field(default=20, ge=1)
     refit: bool = False
     threads: int = Field(default=0, ge=0)
-
-    @classmethod
-    def from_toml(cls, path: Path | None) -> TrainConfig:
-        """Reads `path`, or gives the defaults for None.
-
-        Raises:
-            ConfigError: The file is absent or not TOML, has an unknown key, or a value out of range.
-        """
-        if path is None:
-            return cls()
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}; name an existing file") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}; correct the file") from error
-        except ValidationError as error:
-            raise ConfigError(f"{path}: {_described(error)}") from error
-
-
-def _described(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            known = sorted(TrainConfig.model_fields)
-            lines.append(
-                f"unknown key {key!r}; remove it or correct its spelling (known at the top: {', '.join(known)})"
-            )
-        else:
-            lines.append(f"{key} = {item['input']!r}: {item['msg']}")
-    return "; ".join(lines)

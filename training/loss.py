@@ -16,15 +16,19 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 
-def log_draws(counts: NDArray[np.int64], *, batch_size: int, uniform_negatives: int) -> NDArray[np.float32]:
+def log_draws(
+    counts: NDArray[np.int64], *, batch_size: int, uniform_negatives: int, drawable: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Returns log q of each item, [num_items] float32.
 
     Args:
         counts: [num_items] training interactions of each item.
         batch_size: Positives a step.
         uniform_negatives: Uniform draws a step.
+        drawable: [num_drawable] int64, the item rows that uniform draws are from.
     """
-    expected = batch_size * counts / max(int(counts.sum()), 1) + uniform_negatives / len(counts)
+    expected = batch_size * counts / max(int(counts.sum()), 1)
+    expected[drawable] += uniform_negatives / len(drawable)
     log_q: NDArray[np.float32] = np.log(np.clip(expected, 1e-12, 1.0)).astype(np.float32)
     return log_q
 

@@ -64,7 +64,10 @@ class Stepper:
         batch_size = min(config.batch_size, len(data.train))
         self._batch_size = batch_size
         self.steps_per_epoch = len(data.train) // batch_size
-        log_q = log_draws(data.item_counts(), batch_size=batch_size, uniform_negatives=config.loss.uniform_negatives)
+        counts, num_negatives = data.item_counts(), config.loss.uniform_negatives
+        is_drawable = counts > 0 if config.loss.negatives_from == "warm" else np.ones_like(counts, dtype=np.bool_)
+        self._drawable = np.flatnonzero(is_drawable)
+        log_q = log_draws(counts, batch_size=batch_size, uniform_negatives=num_negatives, drawable=self._drawable)
         self._log_q = log_q if config.loss.log_q else np.zeros_like(log_q)
         self._refresh_steps = max(config.refresh_steps, len(data.item_ids) // _ITEMS_A_REFRESH_STEP)
         self._until_refresh = 0
@@ -78,7 +81,7 @@ class Stepper:
             chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
             yield Batch(
                 pairs=self._data.train[chosen],
-                negatives=rng.integers(num_items, size=config.loss.uniform_negatives),
+                negatives=rng.choice(self._drawable, size=config.loss.uniform_negatives),
                 without_item_id=rng.random(num_items) < config.item_id_dropout,
                 without_user_id=rng.random(num_users) < config.user_id_dropout,
                 without_history=rng.random(len(chosen)) < config.history_dropout,
