@@ -1,0 +1,64 @@
+"""Training settings: strict, with defaults, and never a value that training could not run with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from recall.cli.settings import resolve
+from recall.errors import ConfigError
+from training.config import TrainConfig
+
+
+def test_missing_key_takes_its_default_at_every_level(tmp_path: Path) -> None:
+    file = tmp_path / "train.toml"
+    file.write_text("epochs = 3\n[towers.id_code]\nk = 64\n[loss]\nlog_q = false\n")
+    config, default = resolve(TrainConfig, "train", file=file, environ={}), TrainConfig()
+    assert (config.epochs, config.batch_size) == (3, default.batch_size)
+    assert (config.towers.id_code.k, config.towers.id_code.m, config.towers.dim) == (64, 10**6, default.towers.dim)
+    assert (config.loss.log_q, config.loss.temperature) == (False, default.loss.temperature)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "epoch"),
+        ("[loss]\ntemp = 1", "loss.temp"),
+        ("[towers.id_code]\nk = 63", "towers.id_code.k"),
+        ("[optimizer]\nlearning_rate = 'fast'", "optimizer.learning_rate"),
+    ],
+)
+def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        resolve(TrainConfig, "train", file=file, environ={})
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs": 0},
+        {"batch_size": 1},
+        {"patience": 0},
+        {"validation_k": 0},
+        {"validation_users": 0},
+        {"item_id_dropout": 1.0},
+        {"user_id_dropout": -0.1},
+        {"history_dropout": 1.0},
+        {"refresh_steps": 0},
+        {"threads": -1},
+        {"loss": {"temperature": 0}},
+        {"loss": {"temperature": float("nan")}},
+        {"loss": {"uniform_negatives": -1}},
+        {"optimizer": {"learning_rate": 0}},
+        {"optimizer": {"weight_decay": -1}},
+        {"optimizer": {"warmup_share": 1.0}},
+    ],
+)
+def test_value_out_of_range_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        TrainConfig.model_validate(values)

@@ -1,0 +1,63 @@
+"""Mean history vectors: of the current item vectors, without the target, zero where nothing is left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from recall.model.embedding import EmbeddingModel, UserInput
+from training.config import TrainConfig
+from training.dataset import TrainingData
+from training.history import HistoryPool
+from training.setup import build_model
+
+# User 0 took items 0, 1, 2; user 1 item 3; user 2 nothing.
+TOOK = csr_matrix(np.array([[1, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=np.float32))
+
+
+class _FourItems:
+    """Item vectors that can be added in the head."""
+
+    def embed_prepared_items(self, items: object) -> np.ndarray:
+        return np.array([[1, 0], [2, 0], [3, 0], [0, 8]], dtype=np.float32)
+
+
+@pytest.fixture
+def pool() -> HistoryPool:
+    pool = HistoryPool(TOOK, 2)
+    pool.refresh(_FourItems(), None)  # type: ignore[arg-type]  # only its vectors are asked for
+    return pool
+
+
+def test_mean_is_over_the_whole_history(pool: HistoryPool) -> None:
+    assert pool.means(np.array([0, 1, 2, 0])).tolist() == [[2, 0], [0, 8], [0, 0], [2, 0]]
+
+
+def test_target_is_left_out_only_of_histories_that_hold_it(pool: HistoryPool) -> None:
+    means = pool.means(np.array([0, 0, 1, 1, 2]), np.array([0, 3, 3, 0, 2]))
+    assert means.tolist() == [[2.5, 0], [2, 0], [0, 0], [0, 8], [0, 0]]
+    assert means.dtype == np.float32
+
+
+def test_pool_starts_without_vectors(pool: HistoryPool) -> None:
+    assert not HistoryPool(TOOK, 2).means(np.array([0, 1])).any()
+
+
+def test_means_agree_with_what_serving_pools(checkerboard_data: TrainingData, make_config: type[TrainConfig]) -> None:
+    """The user vector from the pool is the one from the item vectors of the history, oldest first."""
+    data, config = checkerboard_data, make_config()
+    model: EmbeddingModel = build_model(data, config.towers, seed=0)
+    pool = HistoryPool(data.histories(config.towers.max_history), model.dim)
+    pool.refresh(model, model.items.prepare(data.item_ids, data.items))
+    rows = np.arange(10)
+    from_pool = model.embed_prepared_users(model.users.prepare(data.user_ids[:10], data.users[:10]), pool.means(rows))
+    vectors = model.embed_items(data.item_ids, data.items)
+    histories = [data.train[data.train[:, 0] == row, 1] for row in rows]
+    served = model.embed_users(
+        [
+            UserInput(user_id=data.user_ids[row], features=data.users[row], history=vectors[history])
+            for row, history in zip(rows, histories, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(from_pool, served, atol=1e-5)
