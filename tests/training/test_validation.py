@@ -1,0 +1,94 @@
+"""The validation score on rankings that can be read off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from training.dataset import TrainingData
+from training.validation import ValidationPart, recall_at, validation_parts
+
+# Five items on a line and two users at its ends: user 0 ranks 0, 1, 2, ..., user 1 ranks 4, 3, 2, ...
+ITEMS = np.array([[4.0], [3.0], [2.0], [1.0], [0.0]], dtype=np.float32)
+USERS = np.array([[1.0], [-1.0]], dtype=np.float32)
+
+
+@pytest.fixture
+def data(checkerboard_data: TrainingData) -> TrainingData:
+    """Users 0 and 1 of five items, of which item 4 is cold."""
+    train = np.array([[0, 0], [0, 1], [1, 2], [1, 3]])
+    names = [f"i{n}" for n in range(5)]
+    return replace(
+        checkerboard_data,
+        item_ids=names,
+        items=[{} for _ in names],
+        user_ids=["u0", "u1"],
+        users=[{}, {}],
+        train=train,
+        validation=np.array([[0, 2], [0, 3], [1, 0], [1, 4]]),
+    )
+
+
+def _scores(parts: list[ValidationPart], k: int) -> list[float]:
+    return [recall_at(part, USERS[part.users], ITEMS, k=k) for part in parts]
+
+
+def test_parts_are_warm_and_cold(data: TrainingData) -> None:
+    warm, cold = validation_parts(data, max_users=10, seed=0)
+    assert (warm.users.tolist(), warm.candidates.tolist()) == ([0, 1], [0, 1, 2, 3])
+    assert warm.relevant.toarray().tolist() == [[0, 0, 1, 1], [1, 0, 0, 0]]
+    assert warm.seen.toarray().tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    assert (cold.users.tolist(), cold.candidates.tolist()) == ([1], [4])
+
+
+def test_recall_leaves_training_items_out_of_the_ranking(data: TrainingData) -> None:
+    # User 0 sees 2, 3 (both relevant); user 1 sees 1, 0 (0 is relevant, second).
+    warm, cold = validation_parts(data, max_users=10, seed=0)
+    assert _scores([warm, cold], 1) == [pytest.approx((0.5 + 0) / 2), 1.0]
+    assert _scores([warm, cold], 2) == [1.0, 1.0]
+    assert _scores([warm, cold], 100) == [1.0, 1.0]
+
+
+def test_item_that_a_user_comes_back_to_is_not_asked_for(data: TrainingData) -> None:
+    # User 0 takes item 0 again, which the ranking leaves out.
+    again = replace(data, validation=np.array([[0, 0], [0, 2]]))
+    (warm,) = validation_parts(again, max_users=10, seed=0)
+    assert warm.relevant.toarray().tolist() == [[0, 0, 1, 0]]
+    assert _scores([warm], 1) == [1.0]
+    assert validation_parts(replace(data, validation=np.array([[0, 0]])), max_users=10, seed=0) == []
+
+
+def test_no_validation_gives_no_parts(data: TrainingData) -> None:
+    assert validation_parts(replace(data, validation=data.validation[:0]), max_users=10, seed=0) == []
+
+
+def test_sampled_users_follow_from_the_seed(checkerboard_data: TrainingData) -> None:
+    def users(seed: int) -> list[int]:
+        return validation_parts(checkerboard_data, max_users=10, seed=seed)[0].users.tolist()
+
+    assert len(users(0)) == 10
+    assert users(0) == users(0) != users(1)
+
+
+def test_many_users_are_ranked_in_chunks_like_one_by_one(checkerboard_data: TrainingData) -> None:
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(len(checkerboard_data.item_ids), 4)).astype(np.float32)
+    (part,) = validation_parts(checkerboard_data, max_users=10_000, seed=0)
+    times = 20  # 960 users, more than a chunk
+    many = ValidationPart(
+        users=np.tile(part.users, times),
+        candidates=part.candidates,
+        relevant=part.relevant[np.tile(np.arange(len(part.users)), times)],
+        seen=part.seen[np.tile(np.arange(len(part.users)), times)],
+    )
+    users = rng.normal(size=(len(many.users), 4)).astype(np.float32)
+    wanted = []
+    for row in range(len(users)):
+        scores = users[row] @ items[part.candidates].T
+        scores[many.seen[row].indices] = -np.inf
+        top = np.argsort(-scores)[:5]
+        relevant = many.relevant[row].indices
+        wanted.append(np.isin(relevant, top).mean())
+    assert recall_at(many, users, items, k=5) == pytest.approx(np.mean(wanted))
