@@ -48,7 +48,7 @@ def write_checkerboard(folder: Path, *, parts: dict[str, int] = PARTS, cold: boo
     pl.DataFrame(
         {
             "item_id": [f"{group}{n:02}" for group, n in items],
-            "title": [f"{group * 3} word{n}{group}" for group, n in items],
+            "title": [f"{group * 3} {group}word{n % 5}" for group, n in items],
             "tags": [[group * 3] if n % 3 else None for group, n in items],
             "price": [float(n) if n % 4 else None for _, n in items],
         }

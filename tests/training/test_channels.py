@@ -1,0 +1,116 @@
+"""Channels over one generation: the code that serves, restricted as the protocol of evaluation wants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from index.factory import IndexConfig
+from recall.errors import RecallError
+from recall.live.generation import Generation, load_model
+from recall.live.rebuild import generation_in_memory
+from recall.tables import DataFolder
+from training.channels import LiveChannel, RemoteChannel, live_channel
+from training.recommender import CandidateSet, EvaluationUser
+
+pytestmark = pytest.mark.slow
+CONFIG = IndexConfig(tables=8, bits=2, probes=3)
+HISTORY = ("a00", "a01", "a02")
+# The features are those of the table: over the wire none given means those stored.
+USER = EvaluationUser(user_id="ua00", features={"country": "de"}, history=HISTORY, exclude=frozenset(HISTORY))
+
+
+@pytest.fixture(scope="module")
+def generation(trained: Any) -> Generation:
+    item_ids, features, _ = DataFolder.open(trained.data).items()
+    return generation_in_memory(load_model(trained.model), item_ids, features, counts={"b01": 3}, config=CONFIG)
+
+
+def _everything(generation: Generation) -> CandidateSet:
+    return CandidateSet(name="all", item_ids=tuple(sorted(generation.index.item_ids())), is_everything=True)
+
+
+@pytest.mark.parametrize("name", ["served", "exact", "faiss", "lsh"])
+def test_ranking_holds_each_candidate_once_and_nothing_excluded(name: str, generation: Generation) -> None:
+    channel = live_channel(name, generation, CONFIG)
+    assert channel.channel == name
+    candidates = _everything(generation)
+    (ranking,) = channel.recommend([USER], 1000, candidates)
+    assert sorted(ranking) == [item_id for item_id in candidates.item_ids if item_id not in HISTORY]
+
+
+@pytest.mark.parametrize("name", ["served", "exact", "faiss", "lsh"])
+def test_only_candidates_are_ranked_in_the_order_of_the_whole(name: str, generation: Generation) -> None:
+    channel = live_channel(name, generation, CONFIG)
+    (whole,) = channel.recommend([USER], 1000, _everything(generation))
+    some = ("a01", "a07", "b03", "b20")
+    candidates = CandidateSet(name="some", item_ids=some, is_everything=False)
+    (ranking,) = channel.recommend([USER], 10, candidates)
+    assert ranking == [item_id for item_id in whole if item_id in some]
+    assert channel.recommend([USER], 1, candidates) == [ranking[:1]]
+
+
+def test_item_of_the_history_may_be_ranked_when_it_is_not_excluded(generation: Generation) -> None:
+    again = replace(USER, exclude=frozenset())
+    (ranking,) = live_channel("served", generation, CONFIG).recommend([again], 1000, _everything(generation))
+    assert set(HISTORY) <= set(ranking)
+
+
+def test_history_given_is_the_one_that_counts(generation: Generation) -> None:
+    channel = live_channel("served", generation, CONFIG)
+    fans = [
+        EvaluationUser(
+            user_id="nobody", features={}, history=tuple(f"{group}{n:02}" for n in range(5)), exclude=frozenset()
+        )
+        for group in "ab"
+    ]
+    rankings = channel.recommend(fans, 10, _everything(generation))
+    for group, ranking in zip("ab", rankings, strict=True):
+        assert sum(item_id.startswith(group) for item_id in ranking) >= 9
+
+
+def test_users_are_ranked_alike_together_and_alone(generation: Generation) -> None:
+    channel = live_channel("served", generation, CONFIG)
+    users = [replace(USER, user_id=f"u{group}{n:02}", history=(f"{group}{n:02}",)) for group in "ab" for n in range(8)]
+    candidates = _everything(generation)
+    together = channel.recommend(users, 20, candidates)
+    alone = [channel.recommend([user], 20, candidates)[0] for user in users]
+    assert together == alone
+
+
+def test_unknown_channel_is_refused(generation: Generation) -> None:
+    with pytest.raises(RecallError, match="channel 'knn' is unknown; choose from served, exact, faiss, lsh"):
+        live_channel("knn", generation, CONFIG)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_server_ranks_like_the_generation_that_it_serves(exact: bool, trained: Any, tmp_path: Path) -> None:
+    from recall.client import RecallClient
+    from recall.live.load import load
+    from recall.live.rebuild import rebuild
+    from recall.live.service import RecallSystem
+    from recall.live.snapshot import load_generation
+    from recall.serving.config import ServerConfig
+    from recall.serving.server import RecallServer
+
+    catalog = tmp_path / "catalog.sqlite"
+    load(DataFolder.open(trained.data), catalog)
+    snapshot = rebuild(trained.model, catalog, tmp_path / "snapshots")
+    generation = load_generation(snapshot, catalog_uuid=None)
+    users = [USER, replace(USER, user_id="nobody", features={"country": "nl"}), replace(USER, history=(), user_id="x")]
+    some = CandidateSet(name="some", item_ids=("a01", "a07", "b03", "b20"), is_everything=False)
+    server = RecallServer(ServerConfig(port=0, threads=4, grace_seconds=1.0))
+    system = RecallSystem.start(tmp_path / "snapshots", catalog)
+    try:
+        server.attach(system)
+        with RecallClient(server.address) as client:
+            remote = RemoteChannel(channel="served", client=client, exact=exact)
+            local = LiveChannel(channel="served", generation=generation, exact=exact)
+            for candidates in (_everything(generation), some):
+                assert remote.recommend(users, 20, candidates) == local.recommend(users, 20, candidates)
+    finally:
+        server.stop()
+        system.close()
