@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # the fixtures import what they need, so that other tests do 
     from recall.model.embedding import UserInput
     from recall.serving.server import RecallServer
     from recall.v1 import recall_pb2_grpc
+
+# As the `recall` command does, and before any test loads torch or FAISS.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 DIM = 8
 SCHEMA = DataSchema(

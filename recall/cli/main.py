@@ -5,6 +5,7 @@ stdout carries data, stderr messages and progress. Exit codes: 0 done, 1 the job
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What stands behind `recall`; None means that of the process.
     """
+    # Threads that wait busily for each other crawl once the cores are shared; must be set before torch or FAISS loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(args=None if arguments is None else list(arguments), prog_name="recall")
     except (RecallError, VectorIndexError) as error:
