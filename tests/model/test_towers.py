@@ -40,6 +40,12 @@ def test_category_is_not_its_neighbour(fresh_model: Callable[..., EmbeddingModel
     assert np.abs(first - second).max() > 1e-3
 
 
+def test_missing_category_has_no_code(model: EmbeddingModel) -> None:
+    codes = model.items.tower_input(model.items.prepare(["", ""], [{}, {"brand": "brand-1"}]), CPU).categories
+    assert not codes[0].any()
+    assert codes[1].any()
+
+
 def test_missing_category_differs_from_every_value(model: EmbeddingModel) -> None:
     missing, present = model.embed_items(["", ""], [{}, {"brand": "brand-1"}])
     assert np.abs(missing - present).max() > 1e-3

@@ -131,6 +131,9 @@ def test_interrupt_keeps_the_best_epoch_so_far(trained: Any, make_config: MakeCo
     assert (stopped.interrupted, stopped.epoch) == (True, 1)
     assert load_artifact(out).model_id == stopped.model_id
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    # What the broken epoch had changed by then is not in it.
+    later = train(trained.data, tmp_path / "later", make_config(), device="cpu", progress=_interrupting("epoch 2", 7))
+    assert later == stopped
 
 
 def test_interrupt_before_the_first_epoch_ended_writes_nothing(
