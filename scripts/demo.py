@@ -75,7 +75,7 @@ def main(
 ) -> None:
     """Show the whole path: data, training, catalogue, snapshot, server, a cold item, evaluation."""
     demo = _Demo(folder)
-    _make_folder(folder)
+    make_folder(folder)
     with demo.step("making a synthetic shop"):
         write_synthetic(demo.at("data"), seed=_DATA_SEED, num_items=items, num_users=users)
     _build(demo, epochs)
@@ -99,7 +99,12 @@ def main(
     print_lines(page(facts, shop, story))
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Makes an empty folder for a run; one of an earlier run goes.
+
+    Raises:
+        RecallError: The folder is there and not from a demo.
+    """
     if folder.exists() and not (folder / _MARKER).is_file():
         raise RecallError(f"{folder} is there already and was not made by the demo; move it, or name another --folder")
     if folder.exists():

@@ -1,0 +1,77 @@
+"""Small slices of the acceptance checks, with the data and the model of a small demo."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def check(run_script, demo_folder):
+    """Runs a check to its end and returns what it reports as JSON."""
+
+    def run(name, *arguments):
+        source = ("--data", demo_folder / "data", "--model", demo_folder / "model")
+        result = run_script(name, *source, *arguments, "--json", "-")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return run
+
+
+def test_every_unseen_item_is_found_at_once(check):
+    report = check("check_cold_start.py", "--items", 100)
+    assert (report["items"], report["found"], report["problems"]) == (100, 100, {})
+    assert 0 < report["upsert"]["p50_ms"] <= report["upsert"]["p99_ms"]
+
+
+def test_nothing_acknowledged_is_lost_by_kills(check):
+    report = check("check_kill.py", "--rounds", 3)
+    assert report["rounds"] == 3
+    assert report["acknowledged_writes"] > 0
+    assert report["item_checks"] > 1000
+    assert report["differences"] == []
+
+
+def test_nothing_acknowledged_is_missing_while_the_model_is_switched(check):
+    report = check("check_switch.py", "--switches", 1)
+    assert report["switches"] == 1
+    assert report["acknowledged_writes"] > 0
+    assert report["item_checks"] > 1000
+    assert report["differences"] == []
+
+
+def running_commands():
+    """Returns the command lines of this machine's processes, where the system shows them as files."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            lines.append(file.read_text(errors="replace"))
+    return lines
+
+
+def test_stopped_check_leaves_neither_server_nor_files(demo_folder, tmp_path):
+    script = Path(__file__).resolve().parents[2] / "scripts" / "check_kill.py"
+    source = ("--data", demo_folder / "data", "--model", demo_folder / "model")
+    command = [sys.executable, str(script), *map(str, source)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        assert process.stderr is not None
+        assert any(line.startswith("round 1 of 50") for line in process.stderr)
+        assert list(tmp_path.iterdir())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert not [line for line in running_commands() if str(tmp_path) in line]
