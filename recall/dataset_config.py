@@ -66,6 +66,11 @@ class DatasetConfig(BaseModel):
     interactions: InteractionsConfig = InteractionsConfig()
     split: SplitConfig = SplitConfig()
 
+    @property
+    def declares_split(self) -> bool:
+        """Whether the file has a `[split]` table."""
+        return "split" in self.model_fields_set
+
     @classmethod
     def read(cls, path: Path) -> DatasetConfig:
         """Reads `path`; a file that does not exist gives the defaults.

@@ -22,6 +22,10 @@ class ArtifactError(RecallError):
     """A model artifact is missing, damaged or of another format."""
 
 
+class TrainingError(RecallError):
+    """Training cannot go on."""
+
+
 class CatalogError(RecallError):
     """A catalogue file is missing, damaged or of another format."""
 

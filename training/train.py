@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from recall.errors import ArtifactError, ConfigError
+from recall.errors import ArtifactError, ConfigError, TrainingError
 from recall.model.artifact import save_artifact
 from recall.model.embedding import EmbeddingModel
 from recall.tables import DataFolder
@@ -83,10 +84,10 @@ def train(
         ArtifactError: `out` exists.
         ConfigError: CUDA is asked for and there is none, or the seed is out of range.
         DataError: The data folder cannot be used.
+        TrainingError: The loss is no longer finite.
         KeyboardInterrupt: Interrupted before the first epoch ended; nothing is written.
     """
-    if out.exists():
-        raise ArtifactError(f"{out} exists; choose another folder or remove it")
+    _check_out(out)
     if not 0 <= seed < 1 << 63:
         raise ConfigError(f"seed = {seed}; choose one from 0 to 2^63 - 1")
     chosen = choose_device(device)
@@ -100,6 +101,15 @@ def train(
             model, tables = refitted, tables.for_refit()
     model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, seed))
     return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
+
+
+def _check_out(out: Path) -> None:
+    """Refuses now what could not be written after hours of training."""
+    if out.exists():
+        raise ArtifactError(f"{out} exists; choose another folder or remove it")
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ArtifactError(f"{out} cannot be made: {parent} is no folder that can be written; choose another place")
 
 
 def choose_device(name: str) -> torch.device:
@@ -170,6 +180,10 @@ def _run_epoch(
     losses = []
     for step, batch in enumerate(stepper.batches(epoch), start=1):
         loss = stepper.loss(batch)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {float(loss)} in step {step} of epoch {epoch}; lower optimizer.learning_rate"
+            )
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()

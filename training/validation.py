@@ -2,7 +2,7 @@
 
 The score is the mean over the parts there are of: Recall@K of warm items among all warm items, and Recall@K of cold
 items among the cold items of the validation part. So a data set with a cold validation part is judged on its cold items
-and one without on its warm ones.
+and one without on its warm ones. Where the validation part was carved out of train only warm items count.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[V
     pairs = _not_in_train(_sampled(data, max_users, seed), data)
     cold = data.item_counts() == 0
     parts = []
-    for is_cold in (False, True):
+    # In a carved part an item is cold only because its few interactions all fell into it: that tells nothing.
+    for is_cold in (False,) if data.carved and not cold[pairs[:, 1]].all() else (False, True):
         chosen = pairs[cold[pairs[:, 1]] == is_cold]
         if len(chosen):
             candidates = np.unique(chosen[:, 1]) if is_cold else np.flatnonzero(~cold)

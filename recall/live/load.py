@@ -53,15 +53,29 @@ class LoadSummary:
     num_interactions_added: int
 
 
-def load(data: DataFolder, catalog_path: Path, *, progress: Progress | None = None) -> LoadSummary:
+def load(
+    data: DataFolder,
+    catalog_path: Path,
+    *,
+    interactions: pl.DataFrame | None = None,
+    progress: Progress | None = None,
+) -> LoadSummary:
     """Writes a data folder into a catalogue, which is created where it is missing.
+
+    Args:
+        data: The folder.
+        catalog_path: The catalogue.
+        interactions: Those of the folder with a `split` column, of which only the train part is written; None reads
+            them from the folder and writes all where they have no split.
+        progress: Told of items, users and interactions.
 
     Raises:
         DataError: A table of the folder breaks its contract; nothing is written then.
         CatalogError: The catalogue cannot be used, or has another data schema.
     """
     report = progress if progress is not None else _silent
-    items, users, interactions = _items(data), _users(data), _train(data.interactions())
+    items, users = _items(data), _users(data)
+    records = _train(data.interactions() if interactions is None else interactions)
     with _opened(catalog_path, data.schema) as catalog:
 
         def put_changed(batch: Sequence[ItemRecord]) -> int:
@@ -71,7 +85,7 @@ def load(data: DataFolder, catalog_path: Path, *, progress: Progress | None = No
 
         items_written = _write(items, put_changed, name="items", report=report)
         users_written = _write(users, catalog.put_users, name="users", report=report)
-        added = _write(interactions, catalog.add_interactions, name="interactions", report=report)
+        added = _write(records, catalog.add_interactions, name="interactions", report=report)
         return LoadSummary(
             catalog_uuid=catalog.uuid,
             sequence=catalog.last_sequence(),
@@ -79,7 +93,7 @@ def load(data: DataFolder, catalog_path: Path, *, progress: Progress | None = No
             num_items_written=items_written,
             num_users=len(users),
             num_users_written=users_written,
-            num_interactions=len(interactions),
+            num_interactions=len(records),
             num_interactions_added=added,
         )
 
