@@ -182,7 +182,7 @@ def _run_epoch(
         loss = stepper.loss(batch)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {float(loss)} in step {step} of epoch {epoch}; lower optimizer.learning_rate"
+                f"the loss is {loss.item()} in step {step} of epoch {epoch}; lower optimizer.learning_rate"
             )
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -175,3 +175,17 @@ def test_client_command_loads_neither_torch_nor_the_index() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60, env=environment
     )
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"), [("", 4), ('[split]\nrule = "time"\nvalidation = 0.25\ntest = 0.25\n', 2)]
+)
+def test_load_leaves_out_what_a_declared_rule_holds_out(run: Run, tmp_path: Path, table: str, expected: int) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    pl.DataFrame({"item_id": ["a", "b", "c", "d"]}).write_parquet(data / "items.parquet")
+    events = {"user_id": ["u"] * 4, "item_id": ["a", "b", "c", "d"], "timestamp": [1, 2, 3, 4]}
+    pl.DataFrame(events).write_parquet(data / "interactions.parquet")
+    (data / "dataset.toml").write_text(table)
+    code, out, _ = run("load", "--data", data, "--catalog", tmp_path / "c.sqlite", "--json", "-")
+    assert (code, json.loads(out)["num_interactions"]) == (0, expected)

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 import torch
 
-from recall.errors import ArtifactError, ConfigError, DataError
+from recall.errors import ArtifactError, ConfigError, DataError, TrainingError
 from recall.model.artifact import MANIFEST, load_artifact
-from training.config import LossConfig, TrainConfig
+from training.config import LossConfig, OptimizerConfig, TrainConfig
 from training.synthetic import write_synthetic
 from training.train import choose_device, train
 
@@ -296,3 +296,21 @@ def test_training_on_cuda_gives_as_good_a_model_that_loads_on_cpu(
     on_cpu, on_cuda = (load_artifact(tmp_path / "model", device=name) for name in ("cpu", "cuda"))
     ids, features = ["a00", "b07", "new"], [{"title": "aaa"}, {}, {"tags": ("bbb",)}]
     np.testing.assert_allclose(on_cuda.embed_items(ids, features), on_cpu.embed_items(ids, features), atol=1e-4)
+
+
+def test_out_that_cannot_be_made_is_refused_before_any_work(
+    checkerboard: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    with pytest.raises(ArtifactError, match="no folder that can be written"):
+        train(checkerboard, file / "model", make_config(), device="cpu")
+
+
+def test_diverged_training_is_an_error_and_writes_nothing(
+    checkerboard: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(optimizer=OptimizerConfig(learning_rate=1e30))
+    with pytest.raises(TrainingError, match=r"lower optimizer\.learning_rate"):
+        train(checkerboard, tmp_path / "model", config, device="cpu")
+    assert list(tmp_path.iterdir()) == []
