@@ -61,7 +61,10 @@ __all__ = [
     "checked_features",
 ]
 
-_MAX_REPLY_BYTES = 256 * 2**20
+_CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 256 * 2**20),
+    ("grpc.use_local_subchannel_pool", 1),  # else all clients of a process share one connection to a server
+)
 _ERRORS: Mapping[grpc.StatusCode, type[RecallError]] = {
     grpc.StatusCode.NOT_FOUND: NotFoundError,
     grpc.StatusCode.FAILED_PRECONDITION: NotReadyError,
@@ -90,7 +93,7 @@ class RecallClient:
         """
         self._target = target
         self._timeout_seconds = timeout_seconds
-        self._channel = grpc.insecure_channel(target, options=[("grpc.max_receive_message_length", _MAX_REPLY_BYTES)])
+        self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
         self._stub = recall_pb2_grpc.RecallServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 
     def __enter__(self) -> RecallClient:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,6 +112,18 @@ def test_deadline_and_message_limit_have_their_own_errors(
             client.get("a0", min_sequence=99)
         with pytest.raises(TooLargeError, match="larger than max"):
             client.recall(RecallQuery(exclude=("x" * 500,) * 200))
+
+
+def test_every_client_has_a_connection_of_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        target = f"127.0.0.1:{listener.getsockname()[1]}"
+        with RecallClient(target, timeout_seconds=0.3) as first, RecallClient(target, timeout_seconds=0.3) as second:
+            for client in (first, second):
+                with pytest.raises(DeadlineError):
+                    client.status()
+            for connection in [listener.accept()[0] for _ in range(2)]:
+                connection.close()
 
 
 @pytest.mark.parametrize("command", ["import recall.client", "from recall.cli.main import app"])
