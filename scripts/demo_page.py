@@ -52,7 +52,7 @@ class Facts:
 def page(facts: Facts, shop: Shop, story: Story) -> list[str]:
     """Returns the page as lines."""
     return [
-        "",
+        "THE WHOLE PATH, JUST RUN",
         *_built(facts, shop),
         *_recalled(story, shop),
         *_new_item(story, shop),
@@ -84,7 +84,7 @@ def _recalled(story: Story, shop: Shop) -> Iterator[str]:
     yield from _heading(f"2. A recall over gRPC for {story.user_id}")
     yield "The user had, among others:"
     yield from (f"    {_shown(shop.features[item_id])}" for item_id in shop.alike(story.user_id, NEW_ITEM)[:5])
-    yield "The server's best items for the user:"
+    yield f"Of the users that the item of part 3 suits, it is the one who gets it highest. The best of {LIMIT} items:"
     yield from _list(story.before, shop)
 
 

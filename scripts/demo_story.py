@@ -20,8 +20,8 @@ from unseen import unseen_features
 NEW_ITEM = ItemRecord(
     item_id="brand-new-item",
     features={
-        "title": "Smoky bebop LP, late-night trio",
-        "tags": ("bebop", "hard bop", "jazz"),
+        "title": "Hard-bop swing LP, brass",
+        "tags": ("bebop", "brass", "hard bop"),
         "brand": "Lowlight",
         "price": 24.0,
     },

@@ -16,7 +16,7 @@ def test_demo_ends_with_one_page(demo_run):
     folder, result = demo_run
     assert result.returncode == 0, result.stderr
     page = result.stdout
-    assert re.search(r"^-> +\d+  \d\.\d{3}  Smoky bebop LP", page, re.MULTILINE)
+    assert re.search(r"^-> +\d+  \d\.\d{3}  Hard-bop swing LP", page, re.MULTILINE)
     assert re.search(r"user-\d+  absent  \d+ +absent", page)
     assert f"item '{NEW_ITEM.item_id}' is not stored" in page
     figures = {line.split("  ")[0]: re.findall(r"\d\.\d{3}", line) for line in page.splitlines()}
