@@ -84,7 +84,7 @@ def _recalled(story: Story, shop: Shop) -> Iterator[str]:
     yield from _heading(f"2. A recall over gRPC for {story.user_id}")
     yield "The user had, among others:"
     yield from (f"    {_shown(shop.features[item_id])}" for item_id in shop.alike(story.user_id, NEW_ITEM)[:5])
-    yield f"Of the users that the item of part 3 suits, it is the one who gets it highest. The best of {LIMIT} items:"
+    yield f"Of those whom the item of part 3 suits, this user gets it highest. The first {_SHOWN} of {LIMIT} items:"
     yield from _list(story.before, shop)
 
 
