@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from recall.model.config import TowerConfig
 from recall.model.dhe import Decoder, FrequencyGate
@@ -135,7 +135,8 @@ class UserTower(nn.Module):
         """
         id_part = self.id_part(batch)
         if index is not None:
-            batch, id_part = batch.take(index), id_part[index]
+            # Not id_part[index]: its gradient is summed by atomic adds, in another order each run.
+            batch, id_part = batch.take(index), embedding(index, id_part)
         has_history = (history != 0).any(dim=1, keepdim=True).float()
         parts = self.features(batch, history, has_history) + id_part
         return normalize(self.history_map(history) + parts, dim=1)

@@ -27,6 +27,25 @@ def test_distinct_users_with_an_index_equal_users_one_to_one(model: EmbeddingMod
     torch.testing.assert_close(by_index, one_to_one)
 
 
+def test_gradient_of_repeated_users_is_the_same_each_time(model: EmbeddingModel) -> None:
+    """Enough rows for several threads, which must not add up in the order in which they happen to arrive."""
+    rows = model.users.prepare([f"u{n}" for n in range(4)], [{}] * 4)
+    rows = replace(rows, counts=np.full(4, 9, dtype=np.float32))
+    index = torch.from_numpy(np.random.default_rng(0).integers(0, 4, size=1 + 2**16 // model.dim))
+    history = torch.from_numpy(np.random.default_rng(0).normal(size=(len(index), model.dim)).astype(np.float32))
+    inputs, tower = model.users.tower_input(rows, CPU), model.towers.user
+    model.towers.eval()
+    weight = tower.id_part.decoder.layers.output.weight
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        scores = [(tower(inputs, history, index) * history).sum() for _ in range(10)]
+        gradients = [torch.autograd.grad(score, weight)[0] for score in scores]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
 def test_history_map_starts_as_the_identity(model: EmbeddingModel) -> None:
     assert torch.equal(model.towers.user.history_map.weight, torch.eye(model.dim))
 
