@@ -5,12 +5,14 @@ A server listens on a free port, which is read from the line `serving on HOST:PO
 
 from __future__ import annotations
 
+import atexit
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -40,15 +42,15 @@ def run_recall(arguments: Sequence[object], *, log: Path | None = None) -> str:
     Raises:
         ProcessError: It failed.
     """
-    command = [_RECALL, *map(str, arguments)]
-    if log is None:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    else:
-        with log.open("w") as errors:
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
-    if done.returncode != 0:
-        raise ProcessError(f"recall {arguments[0]} exited with {done.returncode}{_tail(log)}")
-    return done.stdout
+    process = _started(arguments, stdout=subprocess.PIPE, log=log)
+    try:
+        out, _ = process.communicate()
+    except BaseException:
+        _killed(process)
+        raise
+    if process.returncode != 0:
+        raise ProcessError(f"recall {arguments[0]} exited with {process.returncode}{_tail(log)}")
+    return out
 
 
 class ServerProcess:
@@ -67,9 +69,8 @@ class ServerProcess:
             ProcessError: It ended, or does not answer in time; it is killed then.
         """
         self._log = log
-        command = [_RECALL, "serve", "--snapshots", str(snapshots), "--catalog", str(catalog), "--port", "0"]
-        with log.open("w") as errors:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        arguments = ("serve", "--snapshots", snapshots, "--catalog", catalog, "--port", 0)
+        self._process = _started(arguments, stdout=subprocess.DEVNULL, log=log)
         try:
             deadline = time.perf_counter() + timeout_seconds
             self.address = self._wait_for_address(deadline)
@@ -105,8 +106,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """Ends the process at once with SIGKILL, as a power cut would; a second call does nothing."""
-        self._process.kill()
-        self._process.wait()
+        _killed(self._process)
 
     def _wait_for_address(self, deadline: float) -> str:
         while time.perf_counter() < deadline:
@@ -117,6 +117,37 @@ class ServerProcess:
                 raise ProcessError(f"the server exited with {code} before it served{_tail(self._log)}")
             time.sleep(_POLL_SECONDS)
         raise ProcessError(f"the server did not start in time{_tail(self._log)}")
+
+
+def _started(arguments: Sequence[object], *, stdout: int, log: Path | None) -> subprocess.Popen[str]:
+    """Starts `recall ARGUMENTS`. The process never outlives this one, whenever that is stopped."""
+    with ExitStack() as stack:
+        errors = None if log is None else stack.enter_context(log.open("w"))
+        stack.enter_context(_signals_deferred())
+        process = subprocess.Popen(
+            [_RECALL, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=errors, text=True
+        )
+        atexit.register(_killed, process)
+    return process
+
+
+def _killed(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Holds back SIGINT and SIGTERM to the end of the context: an exception in Popen would leave its process behind."""
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _tail(log: Path | None) -> str:
