@@ -55,12 +55,12 @@ def report(lines: Sequence[str], value: Mapping[str, object], json_target: str |
     if json_target == STDOUT:
         print_lines([json.dumps(value, ensure_ascii=False)])
         return
+    print_lines(lines)  # before the file, which may fail: hours of work may stand in these lines
     if json_target is not None:
         try:
             Path(json_target).write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise RecallError(f"{json_target} cannot be written: {error.strerror}; name another file") from error
-    print_lines(lines)
 
 
 @contextmanager

@@ -164,6 +164,16 @@ def test_failed_job_exits_1_with_one_line(run: Run, arguments: list[str], proble
     assert problem in line
 
 
+def test_json_file_that_cannot_be_written_does_not_cost_the_result(
+    run: Run, server: RecallServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "missing" / "status.json"
+    code, out, err = run("status", "--target", server.address, "--json", file)
+    assert code == 1
+    assert ["num_items", "8"] in [line.split() for line in out.splitlines()]
+    assert err == f"error: {file} cannot be written: No such file or directory; name another file\n"
+
+
 def test_client_command_loads_neither_torch_nor_the_index() -> None:
     script = (
         "import sys\nfrom recall.cli.main import main\n"
