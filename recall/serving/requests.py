@@ -20,6 +20,7 @@ from recall.v1 import recall_pb2 as pb
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 MAX_BATCH = 1_000
+MAX_VECTOR_LENGTH = 1e15  # its square still fits into a float32, so that no score is infinite
 
 
 def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> RecallQuery:
@@ -194,6 +195,8 @@ def _vector(values: Sequence[float], dim: int) -> tuple[NDArray[np.float32], lis
         text = f"element {position} is {vector[position]}; send finite numbers"
     elif not vector.any():
         text = "it is all zeros and points nowhere; send a vector with a direction"
+    elif (length := float(np.linalg.norm(vector.astype(np.float64)))) > MAX_VECTOR_LENGTH:
+        text = f"it has length {length:.3g}; send one of at most {MAX_VECTOR_LENGTH:g}, for example of length 1"
     else:
         return vector, []
     return vector, [FieldViolation(field="vector", description=text)]

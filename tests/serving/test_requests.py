@@ -63,6 +63,7 @@ def test_limit_outside_its_bounds_names_value_bound_and_cure(limit: int) -> None
         ([1.0, math.nan], "element 1 is nan"),
         ([math.inf, 0.0], "element 0 is inf"),
         ([0.0, 0.0], "all zeros"),
+        ([3e38, 3e38], "length 4.24e\\+38; send one of at most 1e\\+15"),
     ],
 )
 def test_recall_refuses_a_vector(values: list[float], problem: str) -> None:
