@@ -49,7 +49,8 @@ def ndcg_at_k(hits: HitMatrix, num_relevant: CountArray, k: int) -> ValueArray:
     """Returns the discounted gain of the first `k` / the greatest possible; arguments as `recall_at_k`."""
     _check(hits, num_relevant, k)
     depth = min(k, hits.shape[1])
-    discounts = 1.0 / np.log2(np.arange(k) + 2.0)
+    # Not np.arange(k): a K beyond every list and every user's items adds no term.
+    discounts = 1.0 / np.log2(np.arange(max(depth, min(k, num_relevant.max(initial=0)))) + 2.0)
     ideal = np.cumsum(discounts)[np.minimum(num_relevant, k) - 1]
     values: ValueArray = hits[:, :depth] @ discounts[:depth] / ideal
     return values
@@ -87,9 +88,10 @@ def ranked_hits(rankings: Sequence[Sequence[str]], relevant: Sequence[Collection
         k: Places looked at.
 
     Returns:
-        [len(rankings), k] bool.
+        [len(rankings), the longest ranking or k if that is less] bool.
     """
-    hits = np.zeros((len(rankings), k), dtype=np.bool_)
+    depth = min(k, max(map(len, rankings), default=0))
+    hits = np.zeros((len(rankings), depth), dtype=np.bool_)
     for row, (ranking, wanted) in enumerate(zip(rankings, relevant, strict=True)):
         found = [item_id in wanted for item_id in ranking[:k]]
         hits[row, : len(found)] = found

@@ -62,6 +62,14 @@ def test_arguments_that_do_not_fit_are_refused(hits: np.ndarray, relevant: np.nd
             metric(hits, relevant, k)
 
 
+def test_k_beyond_every_list_needs_no_room() -> None:
+    k = 10**15
+    hits = ranked_hits([["b", "x"], ["z", "a", "y"]], [{"b", "q"}, {"a"}], k)
+    assert hits.shape == (2, 3)
+    for metric in METRICS.values():
+        np.testing.assert_array_equal(metric(hits, np.array([2, 1]), k), metric(hits, np.array([2, 1]), 3), strict=True)
+
+
 @st.composite
 def _rankings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     depth = draw(st.integers(1, 12))
