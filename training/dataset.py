@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from recall.errors import DataError
 from recall.schema import DataSchema, FeatureMap
 from recall.tables import ITEM_ID, SPLIT, TIMESTAMP, TRAIN, USER_ID, VALIDATION, DataFolder
+from training.references import with_references
 from training.split import assign_split, carve_validation
 
 RowArray: TypeAlias = NDArray[np.int64]
@@ -81,6 +82,7 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
     Raises:
         DataError: A named feature does not exist, or there is no training interaction.
     """
+    schema = select_features(folder.schema, features)
     item_ids, items, _ = folder.items()
     known_users, known_features = folder.users()
     split = assign_split(folder.interactions(), folder.config.split)
@@ -89,7 +91,12 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
     if not (carved[SPLIT] == TRAIN).any():
         raise DataError(f"{folder.path} has no training interaction; check its split and interactions.min_weight")
     return TrainingData(
-        schema=select_features(folder.schema, features),
+        schema=schema.model_copy(
+            update={
+                "item_features": with_references(schema.item_features, items, item_ids, id_domain=ITEM_ID),
+                "user_features": with_references(schema.user_features, known_features, user_ids, id_domain=USER_ID),
+            }
+        ),
         item_ids=item_ids,
         items=items,
         user_ids=user_ids,

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
-from recall.model.features import FeatureEncoder
+from recall.model.features import FeatureEncoder, refers_to
 from recall.model.golden import Golden
 from recall.model.hashing import hash_values
-from recall.model.inputs import SideEncoder, hash_family
+from recall.model.inputs import SideEncoder, hash_family, own_tokens
 from recall.model.sketch import CountSketch
 from recall.tables import ITEM_ID, USER_ID
 from training.dataset import TrainingData
@@ -43,11 +43,16 @@ def golden_inputs(data: TrainingData) -> Golden:
 def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) -> SideEncoder:
     specs = data.schema.item_features if items else data.schema.user_features
     rows = data.items if items else data.users
-    features = FeatureEncoder.fit(
-        specs, rows, family=hash_family(config.content_code, seed), max_sketch_bytes=config.max_sketch_bytes
-    )
     domain, ids = (ITEM_ID, data.item_ids) if items else (USER_ID, data.user_ids)
     counts = data.item_counts() if items else data.user_counts()
+    features = FeatureEncoder.fit(
+        specs,
+        rows,
+        family=hash_family(config.content_code, seed),
+        max_sketch_bytes=config.max_sketch_bytes,
+        own_tokens=own_tokens(domain, ids, counts > 0) if refers_to(specs, domain) else None,
+        projection=config.content_projection if config.content == "svd" else None,
+    )
     sketch = _count_ids(hash_values(domain, ids), counts, seed=seed, max_bytes=config.max_sketch_bytes)
     return SideEncoder(id_domain=domain, features=features, id_counts=sketch, config=config, seed=seed)
 

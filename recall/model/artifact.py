@@ -5,7 +5,8 @@ Format version 1:
     manifest.json         format_version, schema, config, seed, metric, dim, num_documents of items and users, sketch
                           seeds, training (free facts), files: name -> {sha256, size_bytes}, manifest_sha256: digest of
                           the manifest with this value empty. Keys sorted, no clock time.
-    weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments)
+    weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments,
+                          projection of content)
     golden.json           inputs with their expected hashes and vectors, see golden.py
 
 The id of a model is the SHA-256 of manifest.json; as the manifest holds the digests of the other files, it names
@@ -22,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,6 +35,7 @@ from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder
 from recall.model.golden import Golden, check_golden, make_golden
 from recall.model.inputs import SideEncoder, hash_family
+from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.schema import DataSchema
 
@@ -152,7 +155,10 @@ def _arrays(model: EmbeddingModel) -> Arrays:
 
 
 def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
+    projection = side.features.projection
+    projected = {} if projection is None else {f"{prefix}.projection": projection.matrix.astype(np.float16)}
     return {
+        **projected,
         f"{prefix}.token_counts": side.features.document_counts.levels,
         f"{prefix}.id_counts": side.id_counts.levels,
         f"{prefix}.means": side.features.means,
@@ -162,9 +168,11 @@ def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
 
 def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents: int) -> SideEncoder:
     schema, config, seed = manifest.schema_, manifest.config, manifest.seed
+    matrix = arrays.get(f"{prefix}.projection")
     features = FeatureEncoder(
         specs=schema.item_features if prefix == "item" else schema.user_features,
         family=hash_family(config.content_code, seed),
+        projection=None if matrix is None else ContentProjection(matrix=matrix.astype(np.float32), seed=seed),
         document_counts=CountSketch(levels=arrays[f"{prefix}.token_counts"], seed=seed),
         num_documents=num_documents,
         means=arrays[f"{prefix}.means"],

@@ -97,6 +97,14 @@ def mix64(value: int) -> int:
     return value ^ (value >> 31)
 
 
+def mixed(values: IdArray) -> IdArray:
+    """Returns `mix64` of each value, uint64."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    out: IdArray = values ^ (values >> np.uint64(31))
+    return out
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _mix(value):  # type: ignore[no-untyped-def]  # compiled
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

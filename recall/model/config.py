@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_LEAST_BUCKETS = 1 << 8
 
 
 class CodeConfig(BaseModel):
@@ -39,6 +41,31 @@ class DecoderConfig(BaseModel):
     norm: Literal["batch", "layer", "none"] = "batch"
 
 
+class ProjectionConfig(BaseModel):
+    """Size of the fitted projection of text and set features.
+
+    Attributes:
+        rank: Length of a projected bag.
+        max_buckets: Most rows of its matrix, a power of two; fewer where there are few tokens.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=256, ge=1)
+    max_buckets: int = Field(default=1 << 15, ge=_LEAST_BUCKETS)
+
+    @field_validator("max_buckets")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("it must be a power of two")
+        return value
+
+    def buckets_for(self, num_tokens: int) -> int:
+        """Returns the rows for a number of tokens worth projecting: a power of two, two a token within the bound."""
+        return min(self.max_buckets, max(_LEAST_BUCKETS, 1 << (2 * num_tokens - 1).bit_length()))
+
+
 class TowerConfig(BaseModel):
     """Everything that decides the shape of both towers.
 
@@ -46,7 +73,9 @@ class TowerConfig(BaseModel):
         dim: Length of item and user vectors.
         id_code: Codes of item and user ids.
         id_decoder: From an id's code to its vector.
-        content_code: Codes of text and set tokens, pooled to a bag.
+        content: How text and set features enter: `svd` by a fitted projection, `codes` by pooled token codes.
+        content_projection: Size of the fitted projection.
+        content_code: Codes of text and set tokens, where they are pooled.
         category_code: Codes of category values.
         feature_decoder: From all features of an item or user to its vector.
         max_history: Longest history that a user vector is made from, in items.
@@ -58,6 +87,8 @@ class TowerConfig(BaseModel):
     dim: int = Field(default=128, ge=2, le=256)
     id_code: CodeConfig = CodeConfig()
     id_decoder: DecoderConfig = DecoderConfig()
+    content: Literal["svd", "codes"] = "svd"
+    content_projection: ProjectionConfig = ProjectionConfig()
     content_code: CodeConfig = CodeConfig(k=1024)
     category_code: CodeConfig = CodeConfig(k=128)
     feature_decoder: DecoderConfig = DecoderConfig(width=512, depth=1)

@@ -1,29 +1,39 @@
 """From raw features to model inputs, on one path for table rows and requests, without any vocabulary.
 
 The text and set values of a row form one bag of hashed tokens: weight = term count x IDF, scaled to length 1, with
-IDF = log((1 + n) / (1 + df)). The bag enters the towers as the weighted sum of its tokens' codes, which is a random
-projection of it. Categories are hashed ids. Numbers and vectors are standardised by what was seen in training; a
-missing value is 0 and a flag tells it from a real 0.
+IDF = log((1 + n) / (1 + df)). The bag enters the towers through a projection fitted on the catalogue (`projection.py`).
+For that counts are damped to log(1 + count), the IDF is raised to the power 1.5, and tokens of a single row are left
+out, as nothing was learned about them. Without a fitted projection a bag enters as the weighted sum of its tokens'
+codes, which is a random projection.
+
+A set whose values are ids of the same side (its domain is that of the ids) refers to other rows. Then a row that was
+seen in training holds its own id as a token too, so that it meets those that refer to it.
+
+Categories are hashed ids. Numbers and vectors are standardised by what was seen in training; a missing value is 0 and a
+flag tells it from a real 0.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recall.model.codes import HashFamily, IdArray
+from recall.model.config import ProjectionConfig
 from recall.model.hashing import hash_values
+from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.model.tokens import set_tokens, text_tokens
 from recall.schema import FeatureMap, FeatureSpec, FeatureValue
 
 TOKEN_DOMAIN = "token"
 _CLIP = 5.0
+_IDF_POWER = 1.5
 _ROUNDING = 1e-13
 
 
@@ -32,7 +42,7 @@ class FeatureBatch:
     """Model inputs of some items or users.
 
     Attributes:
-        content: [n, k] float32, pooled codes of the bags; k = 0 where there is no text or set feature.
+        content: [n, k] float32, projected bags; k = 0 where there is no text or set feature.
         categories: [n, num_categories] uint64 hashes.
         has_category: [n, num_categories] bool, False where the value is missing.
         dense: [n, d] float32, standardised numbers and vectors, each followed by its presence flag.
@@ -64,6 +74,7 @@ class FeatureEncoder:
     Attributes:
         specs: The features, in model order.
         family: Hash functions of the token codes.
+        projection: Fitted projection of the bags; None pools token codes.
         document_counts: Rows that hold each token.
         num_documents: Rows fitted on.
         means: [num_dense] float64, of numbers and vector elements.
@@ -72,6 +83,7 @@ class FeatureEncoder:
 
     specs: tuple[FeatureSpec, ...]
     family: HashFamily
+    projection: ContentProjection | None
     document_counts: CountSketch
     num_documents: int
     means: NDArray[np.float64]
@@ -79,24 +91,48 @@ class FeatureEncoder:
 
     @classmethod
     def fit(
-        cls, specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], *, family: HashFamily, max_sketch_bytes: int
+        cls,
+        specs: Sequence[FeatureSpec],
+        rows: Sequence[FeatureMap],
+        *,
+        family: HashFamily,
+        max_sketch_bytes: int,
+        own_tokens: IdArray | None = None,
+        projection: ProjectionConfig | None = None,
     ) -> FeatureEncoder:
-        """Counts documents a token and measures numbers over `rows`."""
+        """Counts documents a token, measures numbers and fits the projection over `rows`.
+
+        Args:
+            specs: The features, in model order.
+            rows: Raw features of all items or users.
+            family: Hash functions of the token codes.
+            max_sketch_bytes: Bound on the sketch of token counts.
+            own_tokens: [len(rows)] uint64, see `encode`.
+            projection: Size of the fitted projection; None pools token codes.
+        """
         documents: Counter[int] = Counter()
-        for row in rows:
-            documents.update(set(_bag_hashes(specs, row)))
+        for bag in _bags(specs, rows, own_tokens):
+            documents.update(bag.keys())
         keys = np.fromiter(documents.keys(), dtype=np.uint64, count=len(documents))
         counts = np.fromiter(documents.values(), dtype=np.int64, count=len(documents))
-        sketch = CountSketch.build(keys, counts, seed=family.seed, max_bytes=max_sketch_bytes)
         means, deviations = _moments(specs, rows)
-        return cls(
+        encoder = cls(
             specs=tuple(specs),
             family=family,
-            document_counts=sketch,
+            projection=None,
+            document_counts=CountSketch.build(keys, counts, seed=family.seed, max_bytes=max_sketch_bytes),
             num_documents=len(rows),
             means=means,
             deviations=deviations,
         )
+        if projection is None or not encoder.has_content:
+            return encoder
+        buckets = projection.buckets_for(int((counts > 1).sum()))
+        tokens, weights, offsets = encoder._weighted(rows, own_tokens, fitted=True)
+        fitted = ContentProjection.fit(
+            tokens, weights, offsets, buckets=buckets, rank=projection.rank, seed=family.seed
+        )
+        return replace(encoder, projection=fitted)
 
     @property
     def has_content(self) -> bool:
@@ -113,29 +149,60 @@ class FeatureEncoder:
         """Columns of `FeatureBatch.dense`."""
         return len(self.means) + len(_of_kinds(self.specs, "number", "vector"))
 
-    def encode(self, rows: Sequence[FeatureMap]) -> FeatureBatch:
-        """Encodes raw features; features that no spec names are ignored."""
+    @property
+    def content_width(self) -> int:
+        """Columns of `FeatureBatch.content`."""
+        if not self.has_content:
+            return 0
+        return self.family.k if self.projection is None else self.projection.rank
+
+    def encode(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None = None) -> FeatureBatch:
+        """Encodes raw features; features that no spec names are ignored.
+
+        Args:
+            rows: Raw features.
+            own_tokens: [len(rows)] uint64, the token of each row's own id; 0 or None for none.
+        """
         categories, has_category = self._categories(rows)
         return FeatureBatch(
-            content=self._content(rows), categories=categories, has_category=has_category, dense=self._dense(rows)
+            content=self._content(rows, own_tokens),
+            categories=categories,
+            has_category=has_category,
+            dense=self._dense(rows),
         )
 
     def knows_any(self, row: FeatureMap) -> bool:
         """Returns whether `row` has a value for any feature of the model."""
         return any(spec.name in row for spec in self.specs)
 
-    def _content(self, rows: Sequence[FeatureMap]) -> NDArray[np.float32]:
+    def refers_to(self, id_domain: str) -> bool:
+        """Returns whether a set holds ids of that domain."""
+        return refers_to(self.specs, id_domain)
+
+    def _content(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> NDArray[np.float32]:
         if not self.has_content:
             return np.zeros((len(rows), 0), dtype=np.float32)
-        bags = [Counter(_bag_hashes(self.specs, row)) for row in rows]
+        tokens, weights, offsets = self._weighted(rows, own_tokens, fitted=self.projection is not None)
+        if self.projection is not None:
+            return self.projection.project(tokens, weights, offsets)
+        return self.family.pooled_codes(tokens, weights, offsets)
+
+    def _weighted(
+        self, rows: Sequence[FeatureMap], own_tokens: IdArray | None, *, fitted: bool
+    ) -> tuple[IdArray, NDArray[np.float32], NDArray[np.int64]]:
+        """Returns tokens, weights and offsets of the rows' bags, each bag of length 1."""
+        bags = _bags(self.specs, rows, own_tokens)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(bag) for bag in bags], out=offsets[1:])
         tokens = np.fromiter((token for bag in bags for token in bag), dtype=np.uint64, count=int(offsets[-1]))
         terms = np.fromiter((n for bag in bags for n in bag.values()), dtype=np.float32, count=len(tokens))
-        return self.family.pooled_codes(tokens, _unit_bags(terms * self._idf(tokens), offsets), offsets)
-
-    def _idf(self, tokens: IdArray) -> NDArray[np.float32]:
         documents = self.document_counts.counts(tokens)
+        weights = terms * self._idf(documents)
+        if fitted:
+            weights = np.where(documents > 1, np.log1p(terms) * self._idf(documents) ** _IDF_POWER, np.float32(0))
+        return tokens, _unit_bags(weights.astype(np.float32), offsets), offsets
+
+    def _idf(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:
         # A sketch may overstate a count; no token is in more than all documents.
         idf = np.log((1 + self.num_documents) / (1 + np.minimum(documents, self.num_documents)))
         return cast(NDArray[np.float32], idf.astype(np.float32))
@@ -167,6 +234,11 @@ def _widths(specs: Iterable[FeatureSpec]) -> list[int]:
     return [spec.dim or 1 for spec in _of_kinds(specs, "number", "vector")]
 
 
+def refers_to(specs: Sequence[FeatureSpec], id_domain: str) -> bool:
+    """Returns whether a set feature holds ids of that domain."""
+    return any(spec.kind == "set" and spec.domain == id_domain for spec in specs)
+
+
 def bag_domain(spec: FeatureSpec) -> str:
     """Returns the hash domain of a text or set feature's tokens: the common one, unless the data set names another."""
     return TOKEN_DOMAIN if spec.domain == spec.name else spec.domain
@@ -177,12 +249,19 @@ def bag_tokens(spec: FeatureSpec, value: FeatureValue) -> list[str]:
     return text_tokens(cast(str, value)) if spec.kind == "text" else set_tokens(cast(tuple[str, ...], value))
 
 
-def _bag_hashes(specs: Sequence[FeatureSpec], row: FeatureMap) -> list[int]:
-    hashes: list[int] = []
-    for spec in _of_kinds(specs, "text", "set"):
-        if spec.name in row:
-            hashes += hash_values(bag_domain(spec), bag_tokens(spec, row[spec.name])).tolist()
-    return hashes
+def _bags(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> list[Counter[int]]:
+    """Returns the count of each hashed token in each row."""
+    content = _of_kinds(specs, "text", "set")
+    bags = []
+    for place, row in enumerate(rows):
+        bag: Counter[int] = Counter()
+        for spec in content:
+            if spec.name in row:
+                bag.update(hash_values(bag_domain(spec), bag_tokens(spec, row[spec.name])).tolist())
+        if own_tokens is not None and own_tokens[place]:
+            bag[int(own_tokens[place])] += 1
+        bags.append(bag)
+    return bags
 
 
 def _unit_bags(weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from recall.model.config import CodeConfig, TowerConfig
 from recall.model.features import FeatureBatch, FeatureEncoder
 from recall.model.hashing import hash_values
 from recall.model.sketch import CountSketch
+from recall.model.tokens import set_tokens
 from recall.model.towers import InputSizes, TowerInput
 from recall.schema import FeatureMap
 
@@ -21,6 +22,12 @@ from recall.schema import FeatureMap
 def hash_family(config: CodeConfig, seed: int) -> HashFamily:
     """Returns the hash family of a code configuration."""
     return HashFamily(k=config.k, m=config.m, seed=seed, distribution=config.distribution)
+
+
+def own_tokens(id_domain: str, ids: Sequence[str], seen: NDArray[np.bool_]) -> IdArray:
+    """Returns the token by which a set of ids would name each row, [n] uint64; 0 for a row that was never seen."""
+    tokens: IdArray = np.where(seen, hash_values(id_domain, set_tokens(ids)), np.uint64(0))
+    return tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ class SideEncoder:
     def sizes(self) -> InputSizes:
         """Returns the widths that the tower needs."""
         return InputSizes(
-            content=self.config.content_code.k if self.features.has_content else 0,
+            content=self.features.content_width,
             categories=self.features.num_categories,
             dense=self.features.dense_width,
         )
@@ -75,7 +82,10 @@ class SideEncoder:
     def prepare(self, ids: Sequence[str], rows: Sequence[FeatureMap]) -> PreparedRows:
         """Hashes ids and encodes features. An empty id counts as unseen."""
         hashes = hash_values(self.id_domain, ids)
-        return PreparedRows(id_hashes=hashes, counts=self.id_counts.counts(hashes), features=self.features.encode(rows))
+        counts = self.id_counts.counts(hashes)
+        # An unseen row gets no token of its own, so that its vector does not depend on its id.
+        own = own_tokens(self.id_domain, ids, counts > 0) if self.features.refers_to(self.id_domain) else None
+        return PreparedRows(id_hashes=hashes, counts=counts, features=self.features.encode(rows, own))
 
     def tower_input(self, rows: PreparedRows, device: torch.device) -> TowerInput:
         """Returns the tower input of `rows` on `device`: codes of ids and categories, and the features."""

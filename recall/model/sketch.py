@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recall.model.codes import IdArray, mix64
+from recall.model.codes import IdArray, mix64, mixed
 
 DEPTH = 10
 _CELLS_PER_KEY = 4
@@ -78,13 +78,6 @@ def _cells(keys: IdArray, seed: int, width: int) -> NDArray[np.int64]:
     """Returns the cell of each key in each row, [DEPTH, num_keys]."""
     cells = np.empty((DEPTH, len(keys)), dtype=np.int64)
     for row in range(DEPTH):
-        mixed = _mixed(keys ^ np.uint64(mix64(seed * DEPTH + row + 1)))
-        cells[row] = ((mixed >> np.uint64(32)) * np.uint64(width)) >> np.uint64(32)
+        hashes = mixed(keys ^ np.uint64(mix64(seed * DEPTH + row + 1)))
+        cells[row] = ((hashes >> np.uint64(32)) * np.uint64(width)) >> np.uint64(32)
     return cells
-
-
-def _mixed(values: IdArray) -> IdArray:
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: IdArray = values ^ (values >> np.uint64(31))
-    return mixed

@@ -1,0 +1,109 @@
+"""A fitted projection of bags of hashed tokens: truncated SVD of the catalogue's weighted bags, in bounded size.
+
+Tokens fall into a fixed number of signed buckets (Weinberger et al., ICML 2009), so there is no vocabulary and the size
+does not grow with the catalogue. The projection is onto the leading right singular vectors (Halko et al., 2011, the
+randomised form), so tokens that occur in the same items come close to each other; a projected bag is scaled to length
+1. A random projection, which pooled token codes are, keeps far less of the same bags in the same width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recall.model.codes import IdArray, mix64, mixed
+
+_MAX_FITTED_ROWS = 1 << 16
+_OVERSAMPLING = 16
+_POWER_ITERATIONS = 3
+_LEAST_LENGTH = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentProjection:
+    """Maps bags of hashed tokens to vectors.
+
+    Attributes:
+        matrix: [buckets, rank] float32, every value exact in float16; buckets is a power of two.
+        seed: Chooses buckets and signs.
+    """
+
+    matrix: NDArray[np.float32]
+    seed: int
+
+    @property
+    def rank(self) -> int:
+        """Length of a projected bag."""
+        return int(self.matrix.shape[1])
+
+    @classmethod
+    def fit(
+        cls,
+        tokens: IdArray,
+        weights: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        *,
+        buckets: int,
+        rank: int,
+        seed: int,
+    ) -> ContentProjection:
+        """Fits the projection to bags.
+
+        Args:
+            tokens: [num_tokens] uint64, the members of all bags, one bag after another.
+            weights: [num_tokens] float32.
+            offsets: [num_bags + 1] int64.
+            buckets: Rows of the matrix, a power of two.
+            rank: Columns of the matrix; those that the bags cannot fill are zero.
+            seed: Of buckets, signs and the randomised decomposition.
+        """
+        bags = _bucketed(tokens, weights, offsets, buckets, seed)
+        if bags.shape[0] > _MAX_FITTED_ROWS:
+            rows = np.random.default_rng(seed).choice(bags.shape[0], _MAX_FITTED_ROWS, replace=False)
+            bags = bags[np.sort(rows)]
+        matrix = np.zeros((buckets, rank), dtype=np.float32)
+        kept = min(rank, *bags.shape)
+        if kept and bags.nnz:
+            matrix[:, :kept] = _right_singular_vectors(bags, kept, seed)
+        return cls(matrix=matrix.astype(np.float16).astype(np.float32), seed=seed)
+
+    def project(self, tokens: IdArray, weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Returns the projected bags, [num_bags, rank] float32, each of length sqrt(rank), or zero.
+
+        A length of sqrt(rank) gives elements near 1, as the other inputs of a tower have.
+        """
+        projected = _bucketed(tokens, weights, offsets, len(self.matrix), self.seed) @ self.matrix
+        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
+        scale = np.where(lengths > _LEAST_LENGTH, np.sqrt(self.rank) / np.maximum(lengths, _LEAST_LENGTH), 0.0)
+        scaled: NDArray[np.float32] = (projected * scale).astype(np.float32)
+        return scaled
+
+
+def _bucketed(
+    tokens: IdArray, weights: NDArray[np.float32], offsets: NDArray[np.int64], buckets: int, seed: int
+) -> csr_matrix:
+    hashes = mixed(tokens ^ np.uint64(mix64(seed + 1)))
+    columns = (hashes >> np.uint64(1)) & np.uint64(buckets - 1)
+    signs = np.where(hashes & np.uint64(1), np.float32(1), np.float32(-1))
+    return csr_matrix((weights * signs, columns.astype(np.int64), offsets), shape=(len(offsets) - 1, buckets))
+
+
+def _right_singular_vectors(bags: csr_matrix, rank: int, seed: int) -> NDArray[np.float32]:
+    """Returns [buckets, rank] float32 with orthonormal columns, greatest singular value first."""
+    entries = bags.tocoo()
+    sparse = torch.sparse_coo_tensor(
+        torch.from_numpy(np.stack([entries.row, entries.col])),
+        torch.from_numpy(entries.data),
+        entries.shape,
+        check_invariants=True,
+    ).coalesce()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        width = min(rank + _OVERSAMPLING, *bags.shape)
+        _, _, vectors = torch.svd_lowrank(sparse, q=width, niter=_POWER_ITERATIONS)
+    columns: NDArray[np.float32] = vectors[:, :rank].numpy()
+    return columns
