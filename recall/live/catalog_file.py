@@ -141,7 +141,10 @@ def translated_errors(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
         raise
     except sqlite3.DatabaseError as error:
-        code = error.sqlite_errorcode & 0xFF  # the upper bits say which variant
+        try:
+            code = error.sqlite_errorcode & 0xFF  # the upper bits say which variant
+        except AttributeError:  # not SQLite but its Python module found the fault: text that is no UTF-8
+            raise CatalogError(f"{path}: {error}; {_CURES[sqlite3.SQLITE_CORRUPT]}") from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             wait = f"another process kept it locked for {BUSY_TIMEOUT_SECONDS:.0f} s"
             raise CatalogBusyError(f"{path}: {wait} ({error}); try again or stop that process") from error

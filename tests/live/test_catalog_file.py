@@ -87,6 +87,18 @@ def test_damage_inside_the_file_is_reported_where_it_is_met(path: Path) -> None:
             pass
 
 
+def test_text_that_is_no_utf8_is_reported_as_damage(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE items SET item_id = CAST(x'ff41' AS TEXT) WHERE sequence = 7")
+    connection.close()
+
+    with Catalog.open(path) as catalog, pytest.raises(CatalogError, match="the file is damaged") as caught:
+        catalog.changes(0, limit=100)
+
+    assert str(path) in str(caught.value)
+
+
 def test_create_refuses_an_existing_file_and_leaves_it_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("mine")
