@@ -73,12 +73,16 @@ class ArtifactManifest(BaseModel):
 
     def sealed(self) -> bytes:
         """Returns the bytes of `manifest.json`, its own digest filled in."""
-        empty = self.model_copy(update={"manifest_sha256": ""})
-        digest = hashlib.sha256(empty._bytes()).hexdigest()
-        return self.model_copy(update={"manifest_sha256": digest})._bytes()
+        return _sealed(self.model_dump(mode="json"))
 
-    def _bytes(self) -> bytes:
-        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+
+def _sealed(body: Mapping[str, object]) -> bytes:
+    digest = hashlib.sha256(_rendered({**body, "manifest_sha256": ""})).hexdigest()
+    return _rendered({**body, "manifest_sha256": digest})
+
+
+def _rendered(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body, indent=1, sort_keys=True).encode()
 
 
 def save_artifact(
@@ -201,12 +205,15 @@ def _parsed(data: bytes, file: Path) -> ArtifactManifest:
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise ArtifactError(f"{file} has format version {version}, this release reads {FORMAT_VERSION}; train anew")
+    # The seal is of what stands there: a setting that this release has besides must not make it look damaged.
+    if _sealed(raw) != data:
+        raise ArtifactError(f"{file} is damaged: its own checksum does not fit; copy the artifact again or train anew")
     try:
         manifest = ArtifactManifest.model_validate(raw)
     except ValidationError as error:
-        raise ArtifactError(f"{file} is damaged: {error}; copy the artifact again or train anew") from error
-    if manifest.sealed() != data or set(manifest.files) != {WEIGHTS, GOLDEN}:
-        raise ArtifactError(f"{file} is damaged: its own checksum does not fit; copy the artifact again or train anew")
+        raise ArtifactError(f"{file} is of another release: {error}; use that release, or train anew") from error
+    if set(manifest.files) != {WEIGHTS, GOLDEN}:
+        raise ArtifactError(f"{file} names the files {sorted(manifest.files)}, not {WEIGHTS} and {GOLDEN}; train anew")
     return manifest
 
 

@@ -50,6 +50,12 @@ def _reseal(folder: Path, **changes: Any) -> None:
     (folder / MANIFEST).write_bytes(manifest.sealed())
 
 
+def _sealed(raw: dict[str, Any]) -> bytes:
+    """Returns the manifest as the module describes it, without its code."""
+    digest = hashlib.sha256(json.dumps(raw | {"manifest_sha256": ""}, indent=1, sort_keys=True).encode()).hexdigest()
+    return json.dumps(raw | {"manifest_sha256": digest}, indent=1, sort_keys=True).encode()
+
+
 def _edit_golden(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     record = json.loads((folder / GOLDEN).read_bytes())
     edit(record)
@@ -191,6 +197,21 @@ def test_manifest_that_names_other_files_is_refused(copy: Path) -> None:
         (copy / MANIFEST).write_bytes(manifest.model_copy(update={"files": files}).sealed())
         with pytest.raises(ArtifactError, match=MANIFEST):
             load_artifact(copy)
+
+
+def test_artifact_from_before_a_setting_had_a_name_takes_its_default(copy: Path, saved: Path) -> None:
+    raw = json.loads((copy / MANIFEST).read_bytes())
+    assert raw["config"]["id_code"].pop("distribution") == "uniform"
+    (copy / MANIFEST).write_bytes(_sealed(raw))
+    assert load_artifact(copy).config == load_artifact(saved).config
+
+
+def test_setting_of_a_later_release_is_named(copy: Path) -> None:
+    raw = json.loads((copy / MANIFEST).read_bytes())
+    raw["config"]["colour"] = 1
+    (copy / MANIFEST).write_bytes(_sealed(raw))
+    with pytest.raises(ArtifactError, match=r"of another release: (.|\n)*colour"):
+        load_artifact(copy)
 
 
 def test_resealing_an_unchanged_artifact_keeps_it_loadable(copy: Path, saved: Path) -> None:
