@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,12 @@ from training.bootstrap import mean_intervals
 from training.metrics import METRICS, ranked_hits
 from training.protocol import EvaluationCase, EvaluationData, slices_of
 
-_BOOTSTRAP_SEED = 0
+BOOTSTRAP_SEED = 0
+"""Shared by every interval, so that equal users are drawn in every figure and every comparison."""
+
+CHANNEL, K, VALUE = "channel", "k", "value"
+FIGURE = (CHANNEL, "candidates", "slice", "metric", K)
+"""Columns that say which figure a value by user belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,15 @@ class Report:
     rows: tuple[Row, ...]
     per_user: pl.DataFrame
 
+    def write_per_user(self, file: Path) -> None:
+        """Writes `per_user` as Parquet; the key-value metadata names `model_id`, `data` and `split`.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        facts = {"model_id": self.model_id, "data": self.data, "split": self.split}
+        self.per_user.write_parquet(file, metadata=facts)
+
     def to_json(self) -> dict[str, object]:
         """Returns the report in its JSON form."""
         rows = [asdict(row) for row in self.rows]
@@ -76,7 +91,7 @@ def figures(
         hits = ranked_hits([rankings[row] for row in part.rows], part.relevant, max(ks))
         num_relevant = np.array([len(items) for items in part.relevant], dtype=np.int64)
         values = np.stack([METRICS[metric](hits, num_relevant, k) for metric, k in columns], axis=1)
-        interval = mean_intervals(values, seed=_BOOTSTRAP_SEED)
+        interval = mean_intervals(values, seed=BOOTSTRAP_SEED)
         user_ids = [case.users[row].user_id for row in part.rows]
         for column, (metric, k) in enumerate(columns):
             row = Row(
@@ -94,6 +109,6 @@ def figures(
 
 
 def _per_user(row: Row, user_ids: Sequence[str], values: Sequence[float]) -> pl.DataFrame:
-    facts = {"channel": row.channel, "candidates": row.candidates, "slice": row.slice, "metric": row.metric, "k": row.k}
-    table = pl.DataFrame({USER_ID: user_ids, "value": values}, schema={USER_ID: pl.String, "value": pl.Float64})
-    return table.select(*(pl.lit(value).alias(name) for name, value in facts.items()), USER_ID, "value")
+    facts = (row.channel, row.candidates, row.slice, row.metric, row.k)
+    table = pl.DataFrame({USER_ID: user_ids, VALUE: values}, schema={USER_ID: pl.String, VALUE: pl.Float64})
+    return table.select(*(pl.lit(fact).alias(name) for name, fact in zip(FIGURE, facts, strict=True)), USER_ID, VALUE)

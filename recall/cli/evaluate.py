@@ -28,7 +28,7 @@ def evaluate(
         str, typer.Option("--candidates", help="all, warm, cold, cold-split, or a file with one item id a line.")
     ] = "all",
     channels: Annotated[
-        str | None, typer.Option("--channels", help="served,exact,faiss,lsh,content,popularity,random.")
+        str | None, typer.Option("--channels", help="served,exact,faiss,lsh,content,linear,popularity,random.")
     ] = None,
     json: Json = None,
     per_user: Annotated[Path | None, typer.Option("--per-user", help="Parquet file of the values by user.")] = None,
@@ -105,6 +105,6 @@ def _write_per_user(result: Report, file: Path) -> None:
     from recall.errors import RecallError
 
     try:
-        result.per_user.write_parquet(file)
+        result.write_per_user(file)
     except OSError as error:
         raise RecallError(f"{file} cannot be written: {error}; name another file") from error

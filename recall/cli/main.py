@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from index.errors import VectorIndexError
-from recall.cli import evaluate, load, reading, rebuild, serve, train, writing
+from recall.cli import compare, evaluate, load, reading, rebuild, serve, train, writing
 from recall.cli.output import say
 from recall.errors import RecallError
 
@@ -30,6 +30,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     load.load,
     rebuild.rebuild,
     evaluate.evaluate,
+    compare.compare,
     serve.serve,
     reading.query,
     reading.similar,

@@ -12,24 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recall.cli.main import main
 from recall.serving.server import RecallServer
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs one command in this process; returns exit code, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        code = exit_.value.code
-        return (code if isinstance(code, int) else 0 if code is None else 1), captured.out, captured.err
-
-    return call
 
 
 def test_query_prints_items_on_stdout_and_the_rest_on_stderr(run: Run, server: RecallServer) -> None:
