@@ -52,7 +52,8 @@ PARTS = {
     ),
     "recall.cli": _part(f"{EVERY_PART} training", "typer rich pydantic pydantic_core numpy polars"),
     "training": _part(
-        "index recall recall.model recall.live recall.client training", "torch polars numpy scipy implicit pydantic"
+        "index recall recall.model recall.live recall.client training",
+        "torch polars numpy scipy implicit threadpoolctl pydantic",
     ),
 }
 # Scripts import anything; nobody imports them or the tests.

@@ -20,6 +20,7 @@ from recall.model.artifact import training_seed
 from recall.tables import ITEM_ID, SPLIT, TEST, TRAIN, VALIDATION, DataFolder
 from training.bags import content_specs
 from training.baselines.content import ContentKnn
+from training.baselines.linear import LinearMap, require_implicit
 from training.baselines.popularity import Popularity
 from training.baselines.random import Random
 from training.channels import RemoteChannel, live_channel
@@ -37,7 +38,10 @@ from training.split import assign_split, carve_validation
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 MODEL_CHANNELS = ("served", "exact", "faiss", "lsh")
-BASELINE_CHANNELS = ("content", "popularity", "random")
+BASELINE_CHANNELS = ("content", "popularity", "random", "linear")
+ONLY_IF_NAMED = ("faiss", "lsh", "linear")
+"""Channels that a run without names leaves out: they build or train something of their own."""
+
 REMOTE_CHANNELS = ("served", "exact")
 _USERS_A_CALL = 512
 
@@ -54,7 +58,7 @@ class EvaluationRequest:
         split: `test` or `validation`.
         ks: Lengths of the lists.
         candidates: `all`, `warm`, `cold`, `cold-split`, or a file with one item id a line.
-        channels: Names; None means all that the source offers but `faiss` and `lsh`.
+        channels: Names; None means all that the source offers but `ONLY_IF_NAMED`.
         index: Parameters of the indexes built in memory.
     """
 
@@ -75,9 +79,11 @@ class _Tables:
     interactions: pl.DataFrame
     evaluation: EvaluationData
 
+    def train(self) -> pl.DataFrame:
+        return self.interactions.filter(pl.col(SPLIT) == TRAIN)
+
     def train_counts(self) -> dict[str, int]:
-        train = self.interactions.filter(pl.col(SPLIT) == TRAIN)
-        return dict(train.group_by(ITEM_ID).len().iter_rows())
+        return dict(self.train().group_by(ITEM_ID).len().iter_rows())
 
 
 def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) -> Report:
@@ -88,7 +94,7 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
         progress: Told of users done, by channel.
 
     Raises:
-        ConfigError: A channel or part is unknown or needs a source that is not given, or a K is below 1.
+        ConfigError: A channel or part is unknown or needs a source or package that is not there, or a K is below 1.
         DataError: The data folder cannot be evaluated like this.
         ArtifactError: The model cannot be loaded.
         SnapshotDamagedError: The snapshot cannot be loaded.
@@ -97,6 +103,8 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
     names = _channel_names(request)
     if request.split not in (VALIDATION, TEST):
         raise ConfigError(f"split {request.split!r} cannot be evaluated; choose {VALIDATION} or {TEST}")
+    if LinearMap.channel in names:
+        require_implicit()  # now, not after hours on the channels before it
     tables = _tables(request)
     case = evaluation_case(tables.evaluation, candidate_set(tables.evaluation, request.candidates))
     rows: list[Row] = []
@@ -130,7 +138,7 @@ def _channel_names(request: EvaluationRequest) -> tuple[str, ...]:
     if request.channels is not None and not request.channels:
         raise ConfigError(f"no channel is named; choose from {', '.join(offered)}")
     if request.channels is None:
-        return tuple(name for name in offered if name not in ("faiss", "lsh"))
+        return tuple(name for name in offered if name not in ONLY_IF_NAMED)
     for name in request.channels:
         if name not in MODEL_CHANNELS + BASELINE_CHANNELS:
             known = ", ".join(MODEL_CHANNELS + BASELINE_CHANNELS)
@@ -199,8 +207,11 @@ def _baseline(name: str, tables: _Tables) -> Recommender:
     item_ids, features, _ = tables.folder.items()
     if name == "popularity":
         return Popularity(item_ids, tables.train_counts())
+    specs = content_specs(tables.folder.schema.item_features)
     if name == "content":
-        return ContentKnn(item_ids, features, content_specs(tables.folder.schema.item_features))
+        return ContentKnn(item_ids, features, specs)
+    if name == "linear":
+        return LinearMap(item_ids, features, specs=specs, train=tables.train())
     return Random(item_ids)
 
 
