@@ -33,20 +33,26 @@ def log_draws(
     return log_q
 
 
-def sampled_softmax(
-    users: Tensor, items: Tensor, targets: Tensor, *, masked: Tensor, log_q: Tensor, temperature: float
-) -> Tensor:
-    """Returns the mean cross entropy of the targets.
+def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature: float) -> Tensor:
+    """Returns cosine / temperature - log q, [n, m] float32.
 
     Args:
         users: [n, dim] float32 unit vectors.
         items: [m, dim] float32 unit vectors of the step's distinct items.
-        targets: [n] int64, the column of each user's positive.
-        masked: [n, m] bool, True where an item is another positive of the user; False at the target.
         log_q: [m] float32, zeros for no correction.
         temperature: Divides the cosine.
     """
-    scores = users @ items.T / temperature - log_q
+    return users @ items.T / temperature - log_q
+
+
+def sampled_softmax(scores: Tensor, targets: Tensor, *, masked: Tensor) -> Tensor:
+    """Returns the mean cross entropy of the targets.
+
+    Args:
+        scores: [n, m] float32, of each user and distinct item of the step.
+        targets: [n] int64, the column of each user's positive.
+        masked: [n, m] bool, True where an item is another positive of the user; False at the target.
+    """
     return cross_entropy(scores.masked_fill(masked, float("-inf")), targets)
 
 

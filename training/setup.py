@@ -45,14 +45,11 @@ def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) ->
     rows = data.items if items else data.users
     domain, ids = (ITEM_ID, data.item_ids) if items else (USER_ID, data.user_ids)
     counts = data.item_counts() if items else data.user_counts()
-    features = FeatureEncoder.fit(
-        specs,
-        rows,
-        family=hash_family(config.content_code, seed),
-        max_sketch_bytes=config.max_sketch_bytes,
-        own_tokens=own_tokens(domain, ids, counts > 0) if refers_to(specs, domain) else None,
-        projection=config.content_projection if config.content == "svd" else None,
-    )
+    own = own_tokens(domain, ids, counts > 0) if refers_to(specs, domain) else None
+    family = hash_family(config.content_code, seed)
+    features = FeatureEncoder.fit(specs, rows, family=family, max_sketch_bytes=config.max_sketch_bytes, own_tokens=own)
+    if config.content == "svd":
+        features = features.with_projection(config.content_projection, rows, own_tokens=own)
     sketch = _count_ids(hash_values(domain, ids), counts, seed=seed, max_bytes=config.max_sketch_bytes)
     return SideEncoder(id_domain=domain, features=features, id_counts=sketch, config=config, seed=seed)
 

@@ -15,7 +15,7 @@ from recall.model.inputs import PreparedRows
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import HistoryPool
-from training.loss import accidental_hits, log_draws, sampled_softmax
+from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
 
 _ITEMS_A_REFRESH_STEP = 1000
 
@@ -98,14 +98,13 @@ class Stepper:
         targets = np.searchsorted(distinct, items)
         masked = accidental_hits(users, distinct, targets, self._positives, len(self._data.item_ids))
         device = self._model.device
-        return sampled_softmax(
+        scores = corrected_scores(
             self._embed_users(batch),
             self._embed_items(distinct, batch),
-            torch.from_numpy(targets).to(device),
-            masked=masked.to(device),
             log_q=torch.from_numpy(self._log_q[distinct]).to(device),
             temperature=self._temperature,
         )
+        return sampled_softmax(scores, torch.from_numpy(targets).to(device), masked=masked.to(device))
 
     def refresh(self) -> None:
         """Embeds the whole catalogue for the histories."""

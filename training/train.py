@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -35,6 +35,21 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What may differ between two runs of the same settings.
+
+    Attributes:
+        seed: Of every random draw.
+        device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
+        features: `items.NAME` and `users.NAME` to use; None means all.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    features: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
     """What a training run gave.
 
@@ -51,6 +66,15 @@ class TrainResult:
     interrupted: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What every step of one run needs."""
+
+    seed: int
+    device: torch.device
+    progress: Progress
+
+
 @dataclass(slots=True)
 class _Best:
     epoch: int = 0
@@ -64,9 +88,7 @@ def train(
     out: Path,
     config: TrainConfig,
     *,
-    seed: int = 0,
-    device: str = "auto",
-    features: Sequence[str] | None = None,
+    options: RunOptions | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Trains on the data folder `data` and writes the artifact `out`.
@@ -75,31 +97,30 @@ def train(
         data: A data folder.
         out: A folder that does not exist yet.
         config: All settings.
-        seed: Of every random draw.
-        device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
-        features: `items.NAME` and `users.NAME` to use; None means all.
+        options: Seed, device and features; None means the defaults.
         progress: Told of every step.
 
     Raises:
-        ArtifactError: `out` exists.
+        ArtifactError: `out` exists or cannot be made.
         ConfigError: CUDA is asked for and there is none, or the seed is out of range.
         DataError: The data folder cannot be used.
         TrainingError: The loss is no longer finite.
         KeyboardInterrupt: Interrupted before the first epoch ended; nothing is written.
     """
     _check_out(out)
-    if not 0 <= seed < 1 << 63:
-        raise ConfigError(f"seed = {seed}; choose one from 0 to 2^63 - 1")
-    chosen = choose_device(device)
+    options = options or RunOptions()
+    if not 0 <= options.seed < 1 << 63:
+        raise ConfigError(f"seed = {options.seed}; choose one from 0 to 2^63 - 1")
+    run = _Run(seed=options.seed, device=choose_device(options.device), progress=progress or _silent)
     if config.threads:
         torch.set_num_threads(config.threads)
-    tables = read_training_data(DataFolder.open(data), features=features, seed=seed)
-    model, best = _fit(tables, config, seed=seed, device=chosen, progress=progress or _silent)
+    tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
+    model, best = _fit(tables, config, run)
     if config.refit and tables.carved and not best.interrupted:
-        refitted = _refit(tables, config, best, seed=seed, device=chosen, progress=progress or _silent)
+        refitted = _refit(tables, config, run, best=best)
         if refitted is not None:
             model, tables = refitted, tables.for_refit()
-    model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, seed))
+    model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, run.seed))
     return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
 
 
@@ -108,8 +129,12 @@ def _check_out(out: Path) -> None:
     if out.exists():
         raise ArtifactError(f"{out} exists; choose another folder or remove it")
     parent = next(folder for folder in out.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ArtifactError(f"{out} cannot be made: {parent} is no folder that can be written; choose another place")
+    try:
+        tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=parent).cleanup()
+    except OSError as error:
+        raise ArtifactError(
+            f"{out} cannot be made: {parent} is no folder that can be written ({error.strerror}); choose another place"
+        ) from error
 
 
 def choose_device(name: str) -> torch.device:
@@ -125,12 +150,10 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def _fit(
-    data: TrainingData, config: TrainConfig, *, seed: int, device: torch.device, progress: Progress
-) -> tuple[EmbeddingModel, _Best]:
-    model = build_model(data, config.towers, seed=seed)
-    model.to(device)
-    stepper = Stepper(model, data, config, seed=seed)
+def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingModel, _Best]:
+    model = build_model(data, config.towers, seed=run.seed)
+    model.to(run.device)
+    stepper = Stepper(model, data, config, seed=run.seed)
     optimizer = torch.optim.AdamW(
         model.towers.parameters(), lr=config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay
     )
@@ -139,8 +162,8 @@ def _fit(
     best = _Best()
     try:
         for epoch in range(1, config.epochs + 1):
-            loss = _run_epoch(stepper, optimizer, schedule, epoch=epoch, progress=progress)
-            score = validation_score(model, stepper, data, config, seed=seed)
+            loss = _run_epoch(stepper, optimizer, schedule, epoch=epoch, progress=run.progress)
+            score = validation_score(model, stepper, data, config, seed=run.seed)
             _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
             _keep_better(best, model, epoch=epoch, score=score)
             if len(data.validation) and epoch - best.epoch >= config.patience:
@@ -154,14 +177,12 @@ def _fit(
     return model, best
 
 
-def _refit(
-    data: TrainingData, config: TrainConfig, best: _Best, *, seed: int, device: torch.device, progress: Progress
-) -> EmbeddingModel | None:
+def _refit(data: TrainingData, config: TrainConfig, run: _Run, *, best: _Best) -> EmbeddingModel | None:
     """Returns a model of all of train; None if interrupted, when the one that chose the epochs is the best so far."""
     _LOG.info("training again on all of train for %d epochs", best.epoch)
     config = config.model_copy(update={"epochs": best.epoch})
     try:
-        model, again = _fit(data.for_refit(), config, seed=seed, device=device, progress=progress)
+        model, again = _fit(data.for_refit(), config, run)
     except KeyboardInterrupt:
         best.interrupted = True
         return None

@@ -34,12 +34,12 @@ def train(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     say(f"configuration: {settings.model_dump_json()}")
 
+    from training.train import RunOptions
     from training.train import train as run
 
+    options = RunOptions(seed=seed, device=device, features=_feature_names(features))
     with progress_bars() as progress:
-        result = run(
-            data, out, settings, seed=seed, device=device, features=_feature_names(features), progress=progress
-        )
+        result = run(data, out, settings, options=options, progress=progress)
     if result.interrupted:
         say(f"interrupted; {out} holds the best epoch so far")
     value: dict[str, object] = {
@@ -52,7 +52,7 @@ def train(
     report(pair_lines(value), value, json)
 
 
-def _feature_names(text: str | None) -> list[str] | None:
+def _feature_names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
-    return [] if text == "none" else [name for name in text.split(",") if name]
+    return () if text == "none" else tuple(name for name in text.split(",") if name)

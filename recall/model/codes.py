@@ -20,6 +20,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from recall.model.bags import Bags
+
 IdArray: TypeAlias = NDArray[np.uint64]
 Distribution: TypeAlias = Literal["uniform", "gaussian"]
 
@@ -68,24 +70,17 @@ class HashFamily:
     def codes(self, ids: IdArray) -> NDArray[np.float32]:
         """Returns the codes of `ids`, [num_ids, k] float32, in one compiled pass."""
         offsets = np.arange(len(ids) + 1, dtype=np.int64)
-        return self.pooled_codes(ids, np.ones(len(ids), dtype=np.float32), offsets)
+        return self.pooled_codes(Bags(tokens=ids, weights=np.ones(len(ids), dtype=np.float32), offsets=offsets))
 
-    def pooled_codes(
-        self, ids: IdArray, weights: NDArray[np.float32], offsets: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def pooled_codes(self, bags: Bags) -> NDArray[np.float32]:
         """Returns the weighted sum of codes of each bag, without an array of all codes.
-
-        Args:
-            ids: [num_tokens] uint64, the members of all bags, one bag after another.
-            weights: [num_tokens] float32.
-            offsets: [num_bags + 1] int64; bag b holds members `offsets[b]` to `offsets[b + 1]`.
 
         Returns:
             [num_bags, k] float32; zeros for an empty bag.
         """
-        out = np.zeros((len(offsets) - 1, self.k), dtype=np.float32)
+        out = np.zeros((len(bags), self.k), dtype=np.float32)
         kernel = _pool_uniform if self.distribution == "uniform" else _pool_gaussian
-        kernel(ids, weights, offsets, self.seeds(), np.uint64(self.m), out)
+        kernel(bags.tokens, bags.weights, bags.offsets, self.seeds(), np.uint64(self.m), out)
         return out
 
 

@@ -23,6 +23,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from recall.model.bags import Bags
 from recall.model.codes import HashFamily, IdArray
 from recall.model.config import ProjectionConfig
 from recall.model.hashing import hash_values
@@ -98,9 +99,8 @@ class FeatureEncoder:
         family: HashFamily,
         max_sketch_bytes: int,
         own_tokens: IdArray | None = None,
-        projection: ProjectionConfig | None = None,
     ) -> FeatureEncoder:
-        """Counts documents a token, measures numbers and fits the projection over `rows`.
+        """Counts documents a token and measures numbers over `rows`; bags are pooled token codes.
 
         Args:
             specs: The features, in model order.
@@ -108,7 +108,6 @@ class FeatureEncoder:
             family: Hash functions of the token codes.
             max_sketch_bytes: Bound on the sketch of token counts.
             own_tokens: [len(rows)] uint64, see `encode`.
-            projection: Size of the fitted projection; None pools token codes.
         """
         documents: Counter[int] = Counter()
         for bag in _bags(specs, rows, own_tokens):
@@ -116,7 +115,7 @@ class FeatureEncoder:
         keys = np.fromiter(documents.keys(), dtype=np.uint64, count=len(documents))
         counts = np.fromiter(documents.values(), dtype=np.int64, count=len(documents))
         means, deviations = _moments(specs, rows)
-        encoder = cls(
+        return cls(
             specs=tuple(specs),
             family=family,
             projection=None,
@@ -125,14 +124,24 @@ class FeatureEncoder:
             means=means,
             deviations=deviations,
         )
-        if projection is None or not encoder.has_content:
-            return encoder
-        buckets = projection.buckets_for(int((counts > 1).sum()))
-        tokens, weights, offsets = encoder._weighted(rows, own_tokens, fitted=True)
-        fitted = ContentProjection.fit(
-            tokens, weights, offsets, buckets=buckets, rank=projection.rank, seed=family.seed
-        )
-        return replace(encoder, projection=fitted)
+
+    def with_projection(
+        self, config: ProjectionConfig, rows: Sequence[FeatureMap], *, own_tokens: IdArray | None = None
+    ) -> FeatureEncoder:
+        """Returns the encoder with its projection fitted to the rows that it was fitted on itself.
+
+        Args:
+            config: Size of the projection.
+            rows: Raw features of all items or users.
+            own_tokens: [len(rows)] uint64, see `encode`.
+        """
+        if not self.has_content:
+            return self
+        bags = self._weighted(rows, own_tokens, fitted=True)
+        _, counts = np.unique(bags.tokens, return_counts=True)
+        buckets = config.buckets_for(int((counts > 1).sum()))
+        fitted = ContentProjection.fit(bags, buckets=buckets, rank=config.rank, seed=self.family.seed)
+        return replace(self, projection=fitted)
 
     @property
     def has_content(self) -> bool:
@@ -182,15 +191,11 @@ class FeatureEncoder:
     def _content(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> NDArray[np.float32]:
         if not self.has_content:
             return np.zeros((len(rows), 0), dtype=np.float32)
-        tokens, weights, offsets = self._weighted(rows, own_tokens, fitted=self.projection is not None)
-        if self.projection is not None:
-            return self.projection.project(tokens, weights, offsets)
-        return self.family.pooled_codes(tokens, weights, offsets)
+        bags = self._weighted(rows, own_tokens, fitted=self.projection is not None)
+        return self.family.pooled_codes(bags) if self.projection is None else self.projection.project(bags)
 
-    def _weighted(
-        self, rows: Sequence[FeatureMap], own_tokens: IdArray | None, *, fitted: bool
-    ) -> tuple[IdArray, NDArray[np.float32], NDArray[np.int64]]:
-        """Returns tokens, weights and offsets of the rows' bags, each bag of length 1."""
+    def _weighted(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None, *, fitted: bool) -> Bags:
+        """Returns the rows' bags, each of length 1."""
         bags = _bags(self.specs, rows, own_tokens)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(bag) for bag in bags], out=offsets[1:])
@@ -200,7 +205,7 @@ class FeatureEncoder:
         weights = terms * self._idf(documents)
         if fitted:
             weights = np.where(documents > 1, np.log1p(terms) * self._idf(documents) ** _IDF_POWER, np.float32(0))
-        return tokens, _unit_bags(weights.astype(np.float32), offsets), offsets
+        return Bags(tokens=tokens, weights=_unit_bags(weights.astype(np.float32), offsets), offsets=offsets)
 
     def _idf(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:
         # A sketch may overstate a count; no token is in more than all documents.

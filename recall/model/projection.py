@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recall.model.codes import IdArray, mix64, mixed
+from recall.model.bags import Bags
+from recall.model.codes import mix64, mixed
 
 _MAX_FITTED_ROWS = 1 << 16
 _OVERSAMPLING = 16
@@ -41,55 +42,42 @@ class ContentProjection:
         return int(self.matrix.shape[1])
 
     @classmethod
-    def fit(
-        cls,
-        tokens: IdArray,
-        weights: NDArray[np.float32],
-        offsets: NDArray[np.int64],
-        *,
-        buckets: int,
-        rank: int,
-        seed: int,
-    ) -> ContentProjection:
+    def fit(cls, bags: Bags, *, buckets: int, rank: int, seed: int) -> ContentProjection:
         """Fits the projection to bags.
 
         Args:
-            tokens: [num_tokens] uint64, the members of all bags, one bag after another.
-            weights: [num_tokens] float32.
-            offsets: [num_bags + 1] int64.
+            bags: The catalogue's weighted tokens.
             buckets: Rows of the matrix, a power of two.
             rank: Columns of the matrix; those that the bags cannot fill are zero.
             seed: Of buckets, signs and the randomised decomposition.
         """
-        bags = _bucketed(tokens, weights, offsets, buckets, seed)
-        if bags.shape[0] > _MAX_FITTED_ROWS:
-            rows = np.random.default_rng(seed).choice(bags.shape[0], _MAX_FITTED_ROWS, replace=False)
-            bags = bags[np.sort(rows)]
+        bucketed = _bucketed(bags, buckets, seed)
+        if len(bags) > _MAX_FITTED_ROWS:
+            rows = np.random.default_rng(seed).choice(len(bags), _MAX_FITTED_ROWS, replace=False)
+            bucketed = bucketed[np.sort(rows)]
         matrix = np.zeros((buckets, rank), dtype=np.float32)
-        kept = min(rank, *bags.shape)
-        if kept and bags.nnz:
-            matrix[:, :kept] = _right_singular_vectors(bags, kept, seed)
+        kept = min(rank, *bucketed.shape)
+        if kept and bucketed.nnz:
+            matrix[:, :kept] = _right_singular_vectors(bucketed, kept, seed)
         return cls(matrix=matrix.astype(np.float16).astype(np.float32), seed=seed)
 
-    def project(self, tokens: IdArray, weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    def project(self, bags: Bags) -> NDArray[np.float32]:
         """Returns the projected bags, [num_bags, rank] float32, each of length sqrt(rank), or zero.
 
         A length of sqrt(rank) gives elements near 1, as the other inputs of a tower have.
         """
-        projected = _bucketed(tokens, weights, offsets, len(self.matrix), self.seed) @ self.matrix
+        projected = _bucketed(bags, len(self.matrix), self.seed) @ self.matrix
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         scale = np.where(lengths > _LEAST_LENGTH, np.sqrt(self.rank) / np.maximum(lengths, _LEAST_LENGTH), 0.0)
         scaled: NDArray[np.float32] = (projected * scale).astype(np.float32)
         return scaled
 
 
-def _bucketed(
-    tokens: IdArray, weights: NDArray[np.float32], offsets: NDArray[np.int64], buckets: int, seed: int
-) -> csr_matrix:
-    hashes = mixed(tokens ^ np.uint64(mix64(seed + 1)))
+def _bucketed(bags: Bags, buckets: int, seed: int) -> csr_matrix:
+    hashes = mixed(bags.tokens ^ np.uint64(mix64(seed + 1)))
     columns = (hashes >> np.uint64(1)) & np.uint64(buckets - 1)
     signs = np.where(hashes & np.uint64(1), np.float32(1), np.float32(-1))
-    return csr_matrix((weights * signs, columns.astype(np.int64), offsets), shape=(len(offsets) - 1, buckets))
+    return csr_matrix((bags.weights * signs, columns.astype(np.int64), bags.offsets), shape=(len(bags), buckets))
 
 
 def _right_singular_vectors(bags: csr_matrix, rank: int, seed: int) -> NDArray[np.float32]:

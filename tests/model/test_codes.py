@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from recall.model.bags import Bags
 from recall.model.codes import HashFamily, mix64
 
 GAMMA = 0x9E3779B97F4A7C15
@@ -149,7 +150,7 @@ def test_pooled_codes_are_the_weighted_sum_of_the_codes_of_a_bag(distribution: s
     family = HashFamily(k=32, distribution=distribution)  # type: ignore[arg-type]
     ids = _ids(6)
     weights = np.array([1.0, -2.0, 0.5, 3.0, 0.0, 1.5], dtype=np.float32)
-    pooled = family.pooled_codes(ids, weights, np.array([0, 3, 3, 6]))
+    pooled = family.pooled_codes(Bags(tokens=ids, weights=weights, offsets=np.array([0, 3, 3, 6])))
     codes = family.codes(ids) * weights[:, None]
     wanted = np.stack([codes[:3].sum(axis=0), np.zeros(32), codes[3:].sum(axis=0)])
     np.testing.assert_allclose(pooled, wanted, rtol=0, atol=1e-5)
@@ -159,8 +160,9 @@ def test_pooled_codes_are_the_weighted_sum_of_the_codes_of_a_bag(distribution: s
 def test_pooled_codes_of_a_bag_do_not_depend_on_its_neighbours() -> None:
     family = HashFamily(k=32)
     ids, weights = _ids(5), np.ones(5, dtype=np.float32)
-    pooled = family.pooled_codes(ids, weights, np.array([0, 2, 5]))
-    np.testing.assert_array_equal(pooled[1:], family.pooled_codes(ids[2:], weights[2:], np.array([0, 3])))
+    pooled = family.pooled_codes(Bags(tokens=ids, weights=weights, offsets=np.array([0, 2, 5])))
+    alone = Bags(tokens=ids[2:], weights=weights[2:], offsets=np.array([0, 3]))
+    np.testing.assert_array_equal(pooled[1:], family.pooled_codes(alone))
 
 
 def test_no_ids_give_no_codes() -> None:

@@ -15,7 +15,7 @@ from recall.model.config import CodeConfig, DecoderConfig, TowerConfig
 from recall.tables import DataFolder
 from training.config import LossConfig, OptimizerConfig, TrainConfig
 from training.dataset import TrainingData, read_training_data
-from training.train import TrainResult, train
+from training.train import RunOptions, TrainResult, train
 
 GROUPS = "ab"
 WARM, COLD, USERS = 30, 4, 24
@@ -116,4 +116,8 @@ def checkerboard_data(checkerboard: Path) -> TrainingData:
 def trained(checkerboard: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Returns one trained model for all tests that only look at it."""
     model = tmp_path_factory.mktemp("trained") / "model"
-    return Trained(data=checkerboard, model=model, result=train(checkerboard, model, tiny_config(), device="cpu"))
+    return Trained(
+        data=checkerboard,
+        model=model,
+        result=train(checkerboard, model, tiny_config(), options=RunOptions(device="cpu")),
+    )

@@ -18,7 +18,7 @@ from recall.tables import DataFolder
 from training.config import TrainConfig
 from training.evaluate import EvaluationRequest, evaluate
 from training.report import Report
-from training.train import train
+from training.train import RunOptions, train
 
 # Of each group, a user has had 14 items in train and validation, so 20 of its 34 are left.
 LEFT_IN_GROUP = 20
@@ -123,7 +123,7 @@ def test_validation_channel_agrees_with_the_score_of_training(
 ) -> None:
     """Without a test part both rank the same warm items for the same users."""
     data = make_checkerboard(tmp_path / "data", parts={"train": 12, "validation": 3}, cold=False)
-    result = train(data, tmp_path / "model", make_config(epochs=2, validation_k=5), device="cpu")
+    result = train(data, tmp_path / "model", make_config(epochs=2, validation_k=5), options=RunOptions(device="cpu"))
     request = EvaluationRequest(
         data=data, model=tmp_path / "model", split="validation", ks=(5,), candidates="warm", channels=("served",)
     )
@@ -138,7 +138,9 @@ def test_carved_validation_is_the_one_that_the_model_did_not_train_on(
     source: str, make_checkerboard: Callable[..., Path], make_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     data = make_checkerboard(tmp_path / "data", parts={"train": 15}, cold=False)
-    result = train(data, tmp_path / "model", make_config(epochs=2, validation_k=5), seed=7, device="cpu")
+    result = train(
+        data, tmp_path / "model", make_config(epochs=2, validation_k=5), options=RunOptions(seed=7, device="cpu")
+    )
     path = tmp_path / "model"
     if source == "snapshot":
         load(DataFolder.open(data), tmp_path / "catalog.sqlite")

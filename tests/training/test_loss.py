@@ -10,12 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.loss import accidental_hits, log_draws, sampled_softmax
+from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
 
 USERS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
 ITEMS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
 TARGETS = torch.tensor([0, 1, 0])
 NO_MASK = torch.zeros(3, 3, dtype=torch.bool)
+
+NO_CORRECTION = torch.zeros(3)
+
+
+def _scores(*, items: Tensor = ITEMS, log_q: Tensor = NO_CORRECTION, temperature: float = 1.0) -> Tensor:
+    return corrected_scores(USERS, items, log_q=log_q, temperature=temperature)
 
 
 def _cross_entropy(scores: list[float], target: int) -> float:
@@ -23,7 +29,7 @@ def _cross_entropy(scores: list[float], target: int) -> float:
 
 
 def test_loss_is_the_mean_cross_entropy_of_cosine_over_temperature() -> None:
-    loss = sampled_softmax(USERS, ITEMS, TARGETS, masked=NO_MASK, log_q=torch.zeros(3), temperature=0.5)
+    loss = sampled_softmax(_scores(temperature=0.5), TARGETS, masked=NO_MASK)
     scores = [[2.0, 0.0, -2.0], [0.0, 2.0, 0.0], [1.2, 1.6, -1.2]]
     wanted = sum(_cross_entropy(row, target) for row, target in zip(scores, (0, 1, 0), strict=True)) / 3
     assert loss.item() == pytest.approx(wanted, rel=1e-6)
@@ -31,7 +37,7 @@ def test_loss_is_the_mean_cross_entropy_of_cosine_over_temperature() -> None:
 
 def test_log_q_is_taken_off_every_score() -> None:
     log_q = torch.tensor([-0.5, -2.0, 0.0])
-    loss = sampled_softmax(USERS, ITEMS, TARGETS, masked=NO_MASK, log_q=log_q, temperature=0.5)
+    loss = sampled_softmax(_scores(log_q=log_q, temperature=0.5), TARGETS, masked=NO_MASK)
     scores = [[2.5, 2.0, -2.0], [0.5, 4.0, 0.0], [1.7, 3.6, -1.2]]
     wanted = sum(_cross_entropy(row, target) for row, target in zip(scores, (0, 1, 0), strict=True)) / 3
     assert loss.item() == pytest.approx(wanted, rel=1e-6)
@@ -40,7 +46,7 @@ def test_log_q_is_taken_off_every_score() -> None:
 def test_masked_item_is_no_negative_and_gets_no_gradient() -> None:
     items = ITEMS.clone().requires_grad_()
     masked = torch.tensor([[False, False, True]])
-    loss = sampled_softmax(USERS[:1], items, torch.tensor([0]), masked=masked, log_q=torch.zeros(3), temperature=1.0)
+    loss = sampled_softmax(_scores(items=items)[:1], torch.tensor([0]), masked=masked)
     assert loss.item() == pytest.approx(_cross_entropy([1.0, 0.0], 0), rel=1e-6)
     loss.backward()  # type: ignore[no-untyped-call]
     assert items.grad is not None
@@ -50,7 +56,7 @@ def test_masked_item_is_no_negative_and_gets_no_gradient() -> None:
 
 def test_everything_but_the_target_masked_leaves_no_loss() -> None:
     masked = torch.tensor([[False, True, True]])
-    loss = sampled_softmax(USERS[:1], ITEMS, torch.tensor([0]), masked=masked, log_q=torch.zeros(3), temperature=0.07)
+    loss = sampled_softmax(_scores(temperature=0.07)[:1], torch.tensor([0]), masked=masked)
     assert loss.item() == 0
 
 
@@ -123,14 +129,9 @@ def test_correction_brings_the_sampled_gradient_to_that_of_the_full_softmax() ->
 
     def gradient(rows: NDArray[np.int64], columns: NDArray[np.int64], correction: Tensor) -> NDArray[np.float32]:
         parameters = items.clone().requires_grad_()
-        loss = sampled_softmax(
-            users[rows],
-            parameters[columns],
-            torch.from_numpy(np.searchsorted(columns, targets[rows])),
-            masked=torch.zeros(len(rows), len(columns), dtype=torch.bool),
-            log_q=correction[columns],
-            temperature=temperature,
-        )
+        scores = corrected_scores(users[rows], parameters[columns], log_q=correction[columns], temperature=temperature)
+        positives = torch.from_numpy(np.searchsorted(columns, targets[rows]))
+        loss = sampled_softmax(scores, positives, masked=torch.zeros_like(scores, dtype=torch.bool))
         return torch.autograd.grad(loss, parameters)[0].numpy()
 
     full = gradient(np.arange(len(targets)), np.arange(num_items), torch.zeros(num_items))

@@ -16,11 +16,12 @@ from recall.errors import ArtifactError, ConfigError, DataError, TrainingError
 from recall.model.artifact import MANIFEST, load_artifact
 from training.config import LossConfig, OptimizerConfig, TrainConfig
 from training.synthetic import write_synthetic
-from training.train import choose_device, train
+from training.train import RunOptions, choose_device, train
 
 pytestmark = pytest.mark.slow
 MakeConfig = Callable[..., TrainConfig]
 MakeData = Callable[..., Path]
+ON_CPU = RunOptions(device="cpu")
 
 
 def _interrupting(stage: str, step: int) -> Callable[[str, int, int], None]:
@@ -68,7 +69,7 @@ def test_cold_items_are_placed_with_their_kind(trained: Any) -> None:
 
 def test_ids_alone_can_be_learned(checkerboard: Path, make_config: MakeConfig, tmp_path: Path) -> None:
     config = make_config(epochs=12, patience=12, item_id_dropout=0.0)
-    result = train(checkerboard, tmp_path / "model", config, device="cpu", features=[])
+    result = train(checkerboard, tmp_path / "model", config, options=RunOptions(device="cpu", features=()))
     assert result.score > 0.8
     assert load_artifact(tmp_path / "model").schema.item_features == ()
 
@@ -78,14 +79,14 @@ def test_data_without_any_feature_column_is_trained_on(make_config: MakeConfig, 
     pairs = [(f"u{u}", f"{u % 2}-{i}") for u in range(30) for i in rng.permutation(15)[:8]]
     data = _write(tmp_path / "data", pairs, {"item_id": [f"{g}-{i}" for g in range(2) for i in range(15)]})
     config = make_config(epochs=12, patience=12, item_id_dropout=0.0, validation_k=7)
-    result = train(data, tmp_path / "model", config, device="cpu")
+    result = train(data, tmp_path / "model", config, options=ON_CPU)
     # 7 of 22 items at random: .32
     assert result.score > 0.5
 
 
 def test_demo_data_beats_chance_on_cold_and_warm_items(make_config: MakeConfig, tmp_path: Path) -> None:
     write_synthetic(tmp_path / "data", seed=0, num_items=200, num_users=150)
-    result = train(tmp_path / "data", tmp_path / "model", make_config(epochs=6, batch_size=128), device="cpu")
+    result = train(tmp_path / "data", tmp_path / "model", make_config(epochs=6, batch_size=128), options=ON_CPU)
     # The mean of 20 of 175 warm items, 11%, and 20 of all 8 cold ones, 100%: anything above .56 is learned.
     assert result.score > 0.6
 
@@ -96,11 +97,11 @@ def test_demo_data_beats_chance_on_cold_and_warm_items(make_config: MakeConfig, 
 def test_same_seed_gives_the_same_model_and_another_seed_another(
     trained: Any, make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    again = train(trained.data, tmp_path / "again", make_config(), device="cpu")
+    again = train(trained.data, tmp_path / "again", make_config(), options=ON_CPU)
     assert again == trained.result
     for file in trained.model.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
-    other = train(trained.data, tmp_path / "other", make_config(epochs=1), seed=1, device="cpu")
+    other = train(trained.data, tmp_path / "other", make_config(epochs=1), options=RunOptions(seed=1, device="cpu"))
     assert other.model_id != again.model_id
 
 
@@ -110,7 +111,7 @@ def test_training_leaves_the_global_generator_alone(
     torch.manual_seed(3)
     wanted = torch.rand(4)
     torch.manual_seed(3)
-    train(checkerboard, tmp_path / "model", make_config(epochs=1), device="cpu")
+    train(checkerboard, tmp_path / "model", make_config(epochs=1), options=ON_CPU)
     assert torch.equal(torch.rand(4), wanted)
 
 
@@ -127,12 +128,18 @@ def test_result_and_facts_of_the_artifact_agree(trained: Any) -> None:
 
 def test_interrupt_keeps_the_best_epoch_so_far(trained: Any, make_config: MakeConfig, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    stopped = train(trained.data, out, make_config(), device="cpu", progress=_interrupting("epoch 2", 3))
+    stopped = train(trained.data, out, make_config(), options=ON_CPU, progress=_interrupting("epoch 2", 3))
     assert (stopped.interrupted, stopped.epoch) == (True, 1)
     assert load_artifact(out).model_id == stopped.model_id
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     # What the broken epoch had changed by then is not in it.
-    later = train(trained.data, tmp_path / "later", make_config(), device="cpu", progress=_interrupting("epoch 2", 7))
+    later = train(
+        trained.data,
+        tmp_path / "later",
+        make_config(),
+        options=ON_CPU,
+        progress=_interrupting("epoch 2", 7),
+    )
     assert later == stopped
 
 
@@ -140,7 +147,13 @@ def test_interrupt_before_the_first_epoch_ended_writes_nothing(
     checkerboard: Path, make_config: MakeConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(checkerboard, tmp_path / "m", make_config(), device="cpu", progress=_interrupting("epoch 1", 2))
+        train(
+            checkerboard,
+            tmp_path / "m",
+            make_config(),
+            options=ON_CPU,
+            progress=_interrupting("epoch 1", 2),
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -154,7 +167,7 @@ def unsplit(make_checkerboard: MakeData, tmp_path: Path) -> Path:
 
 
 def test_validation_is_carved_where_there_is_none(unsplit: Path, make_config: MakeConfig, tmp_path: Path) -> None:
-    result = train(unsplit, tmp_path / "model", make_config(epochs=3), device="cpu")
+    result = train(unsplit, tmp_path / "model", make_config(epochs=3), options=ON_CPU)
     facts = _facts(tmp_path / "model")
     assert facts["validation"] == "carved"
     assert facts["num_interactions"] == pytest.approx(0.9 * 2 * 24 * 14, rel=0.08)
@@ -166,7 +179,7 @@ def test_refit_trains_on_all_of_train_for_the_epochs_chosen(
 ) -> None:
     steps: list[tuple[str, int]] = []
     result = train(
-        unsplit, tmp_path / "model", make_config(epochs=2, refit=True), device="cpu",
+        unsplit, tmp_path / "model", make_config(epochs=2, refit=True), options=ON_CPU,
         progress=lambda stage, done, total: steps.append((stage, total)),
     )  # fmt: skip
     assert _facts(tmp_path / "model")["num_interactions"] == 2 * 24 * 14
@@ -189,7 +202,7 @@ def test_interrupted_refit_keeps_the_model_that_was_chosen(
             raise KeyboardInterrupt
 
     config = make_config(epochs=2, optimizer={"learning_rate": 2e-4}, refit=True)
-    result = train(unsplit, tmp_path / "model", config, device="cpu", progress=progress)
+    result = train(unsplit, tmp_path / "model", config, options=ON_CPU, progress=progress)
     assert result.epoch == 2, "the test needs a refit of two epochs"
     assert result.interrupted
     assert _facts(tmp_path / "model")["num_interactions"] < 2 * 24 * 14
@@ -201,7 +214,13 @@ def test_training_stops_without_progress_for_as_long_as_patience(
 ) -> None:
     stages: set[str] = set()
     config = make_config(epochs=30, patience=2)
-    result = train(checkerboard, tmp_path / "model", config, device="cpu", progress=lambda stage, *_: stages.add(stage))
+    result = train(
+        checkerboard,
+        tmp_path / "model",
+        config,
+        options=ON_CPU,
+        progress=lambda stage, *_: stages.add(stage),
+    )
     assert len(stages) == result.epoch + 2 < 30
 
 
@@ -211,7 +230,7 @@ def test_training_stops_without_progress_for_as_long_as_patience(
 def test_users_with_one_interaction_each_are_trained_on(make_config: MakeConfig, tmp_path: Path) -> None:
     pairs = [(f"u{n}", f"i{n % 10}") for n in range(60)]
     data = _write(tmp_path / "data", pairs, {"item_id": [f"i{n}" for n in range(10)], "kind": list("aabbccddee")})
-    train(data, tmp_path / "model", make_config(epochs=2), device="cpu")
+    train(data, tmp_path / "model", make_config(epochs=2), options=ON_CPU)
     load_artifact(tmp_path / "model")
 
 
@@ -223,7 +242,7 @@ def test_data_of_a_few_interactions_of_one_user_is_trained_on(
     data = _write(tmp_path / "data", pairs, {"item_id": [f"i{n}" for n in range(num_pairs)]})
     for name, negatives in (("model", 0), ("other", 8)):
         config = make_config(epochs=2, loss=LossConfig(uniform_negatives=negatives))
-        train(data, tmp_path / name, config, device="cpu")
+        train(data, tmp_path / name, config, options=ON_CPU)
         vectors = load_artifact(tmp_path / name).embed_items(["i0", "new"], [{}, {}])
         assert np.isfinite(vectors).all()
 
@@ -231,7 +250,7 @@ def test_data_of_a_few_interactions_of_one_user_is_trained_on(
 def test_batch_may_be_larger_than_the_data(checkerboard: Path, make_config: MakeConfig, tmp_path: Path) -> None:
     steps: list[int] = []
     train(
-        checkerboard, tmp_path / "model", make_config(epochs=1, batch_size=10**6), device="cpu",
+        checkerboard, tmp_path / "model", make_config(epochs=1, batch_size=10**6), options=ON_CPU,
         progress=lambda stage, done, total: steps.append(total),
     )  # fmt: skip
     assert steps == [1]
@@ -243,7 +262,7 @@ def test_item_features_that_are_missing_everywhere_do_no_harm(make_config: MakeC
     data = _write(tmp_path / "data", pairs, {"item_id": columns["item_id"]})
     schema = {"brand": pl.String, "price": pl.Float64, "tags": pl.List(pl.String)}
     pl.DataFrame(columns, schema_overrides=schema).write_parquet(data / "items.parquet")
-    train(data, tmp_path / "model", make_config(epochs=1), device="cpu")
+    train(data, tmp_path / "model", make_config(epochs=1), options=ON_CPU)
     vectors = load_artifact(tmp_path / "model").embed_items(["new"], [{"brand": "x", "price": 1e9, "tags": ("t",)}])
     assert np.isfinite(vectors).all()
 
@@ -261,16 +280,21 @@ def test_unknown_feature_and_absent_data_are_refused(
     checkerboard: Path, make_config: MakeConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=r"feature 'items\.colour' does not exist"):
-        train(checkerboard, tmp_path / "model", make_config(), features=["items.colour"], device="cpu")
+        train(
+            checkerboard,
+            tmp_path / "model",
+            make_config(),
+            options=RunOptions(device="cpu", features=("items.colour",)),
+        )
     with pytest.raises(DataError, match=r"interactions.parquet does not exist"):
-        train(tmp_path / "nowhere", tmp_path / "model", make_config(), device="cpu")
+        train(tmp_path / "nowhere", tmp_path / "model", make_config(), options=ON_CPU)
     assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])
 def test_seed_out_of_range_is_refused(seed: int, checkerboard: Path, make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"seed = {seed}; choose one from 0"):
-        train(checkerboard, tmp_path / "model", make_config(), seed=seed)
+        train(checkerboard, tmp_path / "model", make_config(), options=RunOptions(seed=seed))
 
 
 def test_unknown_device_is_refused() -> None:
@@ -281,7 +305,7 @@ def test_unknown_device_is_refused() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_without_a_cuda_device_is_refused(checkerboard: Path, make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="torch sees no CUDA device; choose cpu or auto"):
-        train(checkerboard, tmp_path / "model", make_config(), device="cuda")
+        train(checkerboard, tmp_path / "model", make_config(), options=RunOptions(device="cuda"))
     assert not (tmp_path / "model").exists()
     assert choose_device("auto") == torch.device("cpu")
 
@@ -291,11 +315,19 @@ def test_cuda_without_a_cuda_device_is_refused(checkerboard: Path, make_config: 
 def test_training_on_cuda_gives_as_good_a_model_that_loads_on_cpu(
     trained: Any, make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    result = train(trained.data, tmp_path / "model", make_config(), device="cuda")
+    result = train(trained.data, tmp_path / "model", make_config(), options=RunOptions(device="cuda"))
     assert result.score == pytest.approx(trained.result.score, abs=0.05)
     on_cpu, on_cuda = (load_artifact(tmp_path / "model", device=name) for name in ("cpu", "cuda"))
     ids, features = ["a00", "b07", "new"], [{"title": "aaa"}, {}, {"tags": ("bbb",)}]
     np.testing.assert_allclose(on_cuda.embed_items(ids, features), on_cpu.embed_items(ids, features), atol=1e-4)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc here")
+def test_out_that_even_root_cannot_make_is_refused_before_the_data_is_read(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match="/proc is no folder that can be written"):
+        train(tmp_path / "no data", Path("/proc/new/model"), make_config())
 
 
 def test_out_that_cannot_be_made_is_refused_before_any_work(
@@ -304,7 +336,7 @@ def test_out_that_cannot_be_made_is_refused_before_any_work(
     file = tmp_path / "file"
     file.write_text("not a folder")
     with pytest.raises(ArtifactError, match="no folder that can be written"):
-        train(checkerboard, file / "model", make_config(), device="cpu")
+        train(checkerboard, file / "model", make_config(), options=ON_CPU)
 
 
 def test_diverged_training_is_an_error_and_writes_nothing(
@@ -312,5 +344,5 @@ def test_diverged_training_is_an_error_and_writes_nothing(
 ) -> None:
     config = make_config(optimizer=OptimizerConfig(learning_rate=1e30))
     with pytest.raises(TrainingError, match=r"lower optimizer\.learning_rate"):
-        train(checkerboard, tmp_path / "model", config, device="cpu")
+        train(checkerboard, tmp_path / "model", config, options=ON_CPU)
     assert list(tmp_path.iterdir()) == []
