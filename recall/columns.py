@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recall.column_names import ITEM_ID, USER_ID
 from recall.dataset_config import DatasetConfig
 from recall.errors import DataError
 from recall.schema import DataSchema, FeatureMap, FeatureSpec, FeatureValue
@@ -24,11 +25,11 @@ def schema_of(
         DataError: A declared column is absent, or a column's type does not fit its kind.
     """
     _refuse_unknown_domains(config, path, items=items, users=users)
-    item_kinds = _declared_or_typed(config.item_features, items, "item_id", path)
-    user_kinds = _declared_or_typed(config.user_features, users, "user_id", path)
+    item_kinds = _declared_or_typed(config.item_features, items, ITEM_ID, path)
+    user_kinds = _declared_or_typed(config.user_features, users, USER_ID, path)
     attributes = config.item_attributes
     if attributes is None:
-        typed = {**{name: _kind_of(dtype) for name, dtype in items.items() if name != "item_id"}, **item_kinds}
+        typed = {**{name: _kind_of(dtype) for name, dtype in items.items() if name != ITEM_ID}, **item_kinds}
         attributes = {name: kind for name, kind in typed.items() if kind in _ATTRIBUTE_KINDS}  # type: ignore[misc]  # narrowed by the condition
     return DataSchema(
         name=config.name or path.resolve().name,

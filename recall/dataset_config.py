@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recall.errors import DataError
 from recall.schema import FeatureKind
+from recall.validation import one_line
 
 AttributeKind = Literal["category", "set", "number"]
 
@@ -85,15 +86,4 @@ class DatasetConfig(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{path} is not valid TOML: {error}; correct the file") from error
         except ValidationError as error:
-            raise DataError(f"{path}: {_described(error)}") from error
-
-
-def _described(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r}; remove it or correct its spelling")
-        else:
-            lines.append(f"{key} = {item['input']!r}: {item['msg']}")
-    return "; ".join(lines)
+            raise DataError(f"{path}: {one_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Column names and the reading of a data folder.
+"""The reading of a data folder; its column names stand in `column_names.py`.
 
 A data folder holds `interactions.parquet`, `items.parquet`, and optionally `users.parquet` and `dataset.toml`. Ids may
 be strings or integers; after reading they are strings (an integer becomes its decimal string). Everything is checked
@@ -13,16 +13,16 @@ from pathlib import Path
 
 import polars as pl
 
+from recall.column_names import ITEM_ID as ITEM_ID
+from recall.column_names import SPLIT as SPLIT
+from recall.column_names import TIMESTAMP as TIMESTAMP
+from recall.column_names import USER_ID as USER_ID
+from recall.column_names import WEIGHT as WEIGHT
 from recall.columns import feature_rows, schema_of
 from recall.dataset_config import DatasetConfig
 from recall.errors import DataError
 from recall.schema import DataSchema, FeatureMap
 
-ITEM_ID = "item_id"
-USER_ID = "user_id"
-TIMESTAMP = "timestamp"
-WEIGHT = "weight"
-SPLIT = "split"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 INTERACTIONS_FILE = "interactions.parquet"
@@ -249,7 +249,13 @@ def _positives(table: pl.DataFrame, min_weight: float | None, file: Path) -> pl.
         raise DataError(
             f"{file} has no column {WEIGHT!r}, which interactions.min_weight = {min_weight} needs; drop either"
         )
-    return table.filter(pl.col(WEIGHT) >= min_weight)
+    positives = table.filter(pl.col(WEIGHT) >= min_weight)
+    if len(table) and not len(positives):
+        raise DataError(
+            f"{file}: interactions.min_weight = {min_weight} leaves none of {len(table)} rows, whose greatest"
+            f" {WEIGHT} is {table[WEIGHT].max()!r}; lower it in {CONFIG_FILE}"
+        )
+    return positives
 
 
 def _of_known_items(table: pl.DataFrame, item_ids: pl.Series, file: Path) -> pl.DataFrame:

@@ -87,10 +87,10 @@ def open_system(tmp_path: Path) -> Callable[[], RecallSystem]:
         catalog.put_items(items)
         catalog.put_users([UserRecord(user_id="u1", features={"country": "nl"})])
         catalog.add_interactions([InteractionRecord(user_id="u1", item_id=i, timestamp=1) for i in ("a0", "a1")])
-    artifact = tmp_path / "model"
-    artifact.mkdir()
-    (artifact / "manifest.json").write_text("{}")
-    rebuild_with(LoadedModel(model=model, folder=artifact), path, tmp_path / "snapshots")
+    manifest = tmp_path / "model" / "manifest.json"
+    manifest.parent.mkdir()
+    manifest.write_text("{}")
+    rebuild_with(LoadedModel(model=model, files=(manifest,)), path, tmp_path / "snapshots")
     return lambda: RecallSystem.start(tmp_path / "snapshots", path, load_model=lambda folder: model)
 
 

@@ -172,6 +172,12 @@ def test_rows_below_min_weight_are_no_positives(make: Make) -> None:
     assert folder.interactions()["user_id"].to_list() == ["u", "v"]
 
 
+def test_min_weight_that_no_row_has_is_named(make: Make) -> None:
+    folder = make({**PAIRS, "weight": [4.0, 3.9, 5.0]}, toml="[interactions]\nmin_weight = 9.0\n")
+    problem = r"min_weight = 9\.0 leaves none of 3 rows, whose greatest weight is 5\.0; lower it in dataset\.toml"
+    _refused(folder, problem, reads="interactions")
+
+
 def test_without_min_weight_every_row_is_a_positive(make: Make) -> None:
     assert len(DataFolder.open(make({**PAIRS, "weight": [-4.0, 0.0, 5.0]})).interactions()) == 3
 

@@ -23,7 +23,7 @@ from index.factory import IndexConfig, build_index
 from index.live import LiveIndex
 from index.protocols import FloatArray
 from index.snapshot import current, set_current
-from recall.errors import BusyError
+from recall.errors import BusyError, ConfigError
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
 from recall.live.generation import Embedder, Generation, load_model
@@ -41,10 +41,21 @@ _LOCK = ".rebuild.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """A model and the artifact folder that it came from."""
+    """A model and the files of the artifact that it came from."""
 
     model: Embedder
-    folder: Path
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, folder: Path) -> LoadedModel:
+        """Loads the artifact in `folder`.
+
+        Raises:
+            ArtifactError: The model cannot be used.
+        """
+        from recall.model.artifact import artifact_files  # torch is loaded only where a model is
+
+        return cls(model=load_model(folder), files=artifact_files(folder))
 
 
 def rebuild(
@@ -66,10 +77,10 @@ def rebuild(
         ArtifactError: The model cannot be used.
         CatalogError: The catalogue cannot be read.
         BusyError: Another rebuild writes to the same folder.
+        ConfigError: `out` cannot be made a folder.
     """
-    return rebuild_with(
-        LoadedModel(model=load_model(model), folder=model), catalog, out, config=config, progress=progress
-    )
+    _make_root(out)
+    return rebuild_with(LoadedModel.of(model), catalog, out, config=config, progress=progress)
 
 
 def rebuild_with(
@@ -83,7 +94,7 @@ def rebuild_with(
     """Does what `rebuild` does, with a model that is loaded already."""
     config = config or RebuildConfig()
     report = progress if progress is not None else _silent
-    out.mkdir(parents=True, exist_ok=True)
+    _make_root(out)
     with _only_rebuild(out), Catalog.open(catalog) as opened:
         content = _collected(opened, loaded, config, report)
         folder = out / next_name(out, loaded.model.model_id)
@@ -127,8 +138,9 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
     skipped: dict[str, str] = {}
     num_done = 0
     for batch in catalog.scan_items(config.batch_size, until=sequence):
-        parts.append(embed_stored(loaded.model, [i.item_id for i in batch], [i.features for i in batch]))
-        skipped |= parts[-1].skipped
+        whole = [item for item in batch if not item.damage]
+        parts.append(embed_stored(loaded.model, [i.item_id for i in whole], [i.features for i in whole]))
+        skipped |= parts[-1].skipped | {item.item_id: item.damage for item in batch if item.damage}
         num_done += len(batch)
         report("items", num_done, max(num_items, num_done))
     for item_id, reason in skipped.items():
@@ -136,7 +148,7 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
     item_ids, vectors = _in_id_order(parts, loaded.model.dim)
     return SnapshotContent(
         model_id=loaded.model.model_id,
-        model_folder=loaded.folder,
+        model_files=loaded.files,
         catalog_uuid=catalog.uuid,
         sequence=sequence,
         item_ids=item_ids,
@@ -168,6 +180,13 @@ def _served(out: Path) -> list[str]:
         _logger.warning("%s; it is replaced", error)
         return []
     return [] if name is None else [name]
+
+
+def _make_root(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be made a folder of snapshots: {error.strerror}; name another") from error
 
 
 @contextmanager

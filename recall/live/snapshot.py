@@ -13,8 +13,8 @@ manifest and its checksums. The manifest's facts:
     dim           length of its vectors
     parts         where the parts are
 
-Parts: `model/` is a copy of the artifact, `rows/` the row table (`index.rows`), `spaces/two_tower/` vectors and base
-index (`index.space`), `skipped.json` an object of reasons by item id.
+Parts: `model/` holds the files of the artifact that its manifest names, `rows/` the row table (`index.rows`),
+`spaces/two_tower/` vectors and base index (`index.space`), `skipped.json` an object of reasons by item id.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, ve
 from index.space import load_space, save_space
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.popularity import Popularity
+from recall.validation import one_line
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class SnapshotContent:
 
     Attributes:
         model_id: The model.
-        model_folder: Its artifact.
+        model_files: The files of its artifact, side by side.
         catalog_uuid: The catalogue.
         sequence: Last write that is reflected.
         item_ids: [n], ascending in UTF-8 byte order.
@@ -96,7 +97,7 @@ class SnapshotContent:
     """
 
     model_id: str
-    model_folder: Path
+    model_files: tuple[Path, ...]
     catalog_uuid: str
     sequence: int
     item_ids: list[str]
@@ -122,7 +123,9 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) ->
     )
 
     def fill(temporary: Path) -> None:
-        shutil.copytree(content.model_folder, temporary / MODEL)
+        (temporary / MODEL).mkdir()
+        for file in content.model_files:
+            shutil.copyfile(file, temporary / MODEL / file.name)
         (temporary / ROWS).mkdir()
         RowTable.from_items(content.item_ids, content.counts).save(temporary / ROWS)
         (temporary / TWO_TOWER).mkdir(parents=True)
@@ -201,4 +204,4 @@ def _read_facts(folder: Path, facts: Mapping[str, Json]) -> SnapshotFacts:
     try:
         return SnapshotFacts.model_validate(dict(facts))
     except ValidationError as error:
-        raise SnapshotDamagedError(f"{folder / MANIFEST} states unusable facts: {error}; rebuild") from error
+        raise SnapshotDamagedError(f"{folder / MANIFEST} states unusable facts: {one_line(error)}; rebuild") from error

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.numpy import load, save
 
+from recall.column_names import ITEM_ID, USER_ID
 from recall.errors import ArtifactError
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
@@ -38,6 +39,7 @@ from recall.model.inputs import SideEncoder, hash_family
 from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.schema import DataSchema
+from recall.validation import one_line
 
 FORMAT_VERSION = 1
 MANIFEST, WEIGHTS, GOLDEN = "manifest.json", "weights.safetensors", "golden.json"
@@ -144,6 +146,16 @@ def load_artifact(folder: Path, *, device: str = "cpu") -> EmbeddingModel:
     return model
 
 
+def artifact_files(folder: Path) -> tuple[Path, ...]:
+    """Returns the files that make up an artifact; whatever else lies in its folder is not part of it.
+
+    Raises:
+        ArtifactError: The manifest is missing or damaged.
+    """
+    manifest = _parsed(_read(folder / MANIFEST), folder / MANIFEST)
+    return (folder / MANIFEST, *(folder / name for name in sorted(manifest.files)))
+
+
 def training_seed(folder: Path) -> int:
     """Returns the seed that a model was trained with; it chose the carved validation part, where there was none.
 
@@ -183,7 +195,8 @@ def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents
         deviations=arrays[f"{prefix}.deviations"],
     )
     id_counts = CountSketch(levels=arrays[f"{prefix}.id_counts"], seed=seed)
-    return SideEncoder(id_domain=f"{prefix}_id", features=features, id_counts=id_counts, config=config, seed=seed)
+    domain = ITEM_ID if prefix == "item" else USER_ID
+    return SideEncoder(id_domain=domain, features=features, id_counts=id_counts, config=config, seed=seed)
 
 
 def _entry(data: bytes) -> FileEntry:
@@ -211,7 +224,9 @@ def _parsed(data: bytes, file: Path) -> ArtifactManifest:
     try:
         manifest = ArtifactManifest.model_validate(raw)
     except ValidationError as error:
-        raise ArtifactError(f"{file} is of another release: {error}; use that release, or train anew") from error
+        raise ArtifactError(
+            f"{file} is of another release: {one_line(error)}; use that release, or train anew"
+        ) from error
     if set(manifest.files) != {WEIGHTS, GOLDEN}:
         raise ArtifactError(f"{file} names the files {sorted(manifest.files)}, not {WEIGHTS} and {GOLDEN}; train anew")
     return manifest

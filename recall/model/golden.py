@@ -20,6 +20,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from recall.column_names import ITEM_ID, USER_ID
 from recall.errors import ArtifactError
 from recall.model.embedding import EmbeddingModel, UserInput
 from recall.model.hashing import hash_values
@@ -51,8 +52,8 @@ def make_golden(model: EmbeddingModel, golden: Golden) -> bytes:
     """Encodes the golden inputs and returns the bytes of `golden.json`."""
     digest, items, users = _encode(model, golden)
     record = {
-        "items": _rows("item_id", golden.item_ids, golden.items),
-        "users": _rows("user_id", golden.user_ids, golden.users),
+        "items": _rows(ITEM_ID, golden.item_ids, golden.items),
+        "users": _rows(USER_ID, golden.user_ids, golden.users),
         "hash_sha256": digest,
         "item_vectors": items.astype(np.float64).tolist(),
         "user_vectors": users.astype(np.float64).tolist(),
@@ -68,9 +69,9 @@ def check_golden(model: EmbeddingModel, data: bytes, file: Path) -> None:
     """
     record = json.loads(data)
     golden = Golden(
-        item_ids=tuple(row["item_id"] for row in record["items"]),
+        item_ids=tuple(row[ITEM_ID] for row in record["items"]),
         items=tuple(_features(row["features"], model.schema.item_features) for row in record["items"]),
-        user_ids=tuple(row["user_id"] for row in record["users"]),
+        user_ids=tuple(row[USER_ID] for row in record["users"]),
         users=tuple(_features(row["features"], model.schema.user_features) for row in record["users"]),
     )
     digest, items, users = _encode(model, golden)
@@ -87,7 +88,7 @@ def check_golden(model: EmbeddingModel, data: bytes, file: Path) -> None:
 
 
 def _encode(model: EmbeddingModel, golden: Golden) -> tuple[str, NDArray[np.float32], NDArray[np.float32]]:
-    hashes = np.concatenate([hash_values("item_id", golden.item_ids), hash_values("user_id", golden.user_ids)])
+    hashes = np.concatenate([hash_values(ITEM_ID, golden.item_ids), hash_values(USER_ID, golden.user_ids)])
     values = hash_family(model.config.id_code, model.seed).hashes(hashes).astype("<i8")
     items = model.embed_items(golden.item_ids, golden.items)
     inputs = [

@@ -151,7 +151,8 @@ class Deployment:
         return folder
 
     def rebuild(self, letter: str = "a", *, model: HashModel | None = None, **config: Any) -> str:
-        loaded = LoadedModel(model=model or HashModel(model_id=letter * 64), folder=self.model_folder(letter))
+        files = (self.model_folder(letter) / "model.txt",)
+        loaded = LoadedModel(model=model or HashModel(model_id=letter * 64), files=files)
         kind = config.pop("kind", "flat")
         settings = RebuildConfig(index=IndexConfig(kind=kind), **config)
         return rebuild_with(loaded, self.catalog_path, self.root, config=settings).name

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.snapshot import current, read_manifest, set_current, snapshot_names
-from recall.errors import ArtifactError, BusyError, CatalogError
+from recall.errors import ArtifactError, BusyError, CatalogError, ConfigError
 from recall.live.config import RebuildConfig
 from recall.live.rebuild import rebuild
 from recall.live.records import InteractionRecord
@@ -161,6 +161,18 @@ def test_load_refuses_a_model_that_did_not_make_the_vectors(deployment, catalog,
         load_generation(
             deployment.root / name, catalog_uuid=catalog.uuid, load_model=lambda _: make_model(model_id="b" * 64)
         )
+
+
+def test_snapshot_holds_the_files_of_the_artifact_and_no_stray_ones(deployment, catalog):
+    (deployment.model_folder("a") / "stray.bin").write_bytes(b"not of the model")
+    name = deployment.rebuild("a")
+    assert [path.name for path in (deployment.root / name / "model").iterdir()] == ["model.txt"]
+
+
+def test_rebuild_into_a_file_is_refused_before_the_model_is_loaded(deployment, catalog, catalog_path, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="file cannot be made a folder of snapshots: File exists; name another"):
+        rebuild(tmp_path / "no model", catalog_path, tmp_path / "file")
 
 
 def test_config_refuses_unknown_keys():

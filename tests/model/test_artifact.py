@@ -22,6 +22,7 @@ from recall.model.artifact import (
     WEIGHTS,
     ArtifactManifest,
     FileEntry,
+    artifact_files,
     load_artifact,
     save_artifact,
     training_seed,
@@ -306,3 +307,16 @@ def test_model_loads_in_another_process_with_equal_vectors(saved: Path, data: Tr
     assert model_id == model.model_id
     other = np.frombuffer(bytes.fromhex(text), dtype="<f4").reshape(2, -1)
     np.testing.assert_allclose(other, vectors, atol=1e-6)
+
+
+def test_stray_file_is_no_part_of_an_artifact(copy: Path) -> None:
+    (copy / "notes.txt").write_text("mine")
+    assert {file.name for file in artifact_files(copy)} == set(FILES)
+
+
+def test_manifest_of_another_release_is_refused_in_one_line(copy: Path) -> None:
+    raw = json.loads((copy / MANIFEST).read_bytes())
+    (copy / MANIFEST).write_bytes(_sealed(raw | {"dim": "wide", "seed": None}))
+    with pytest.raises(ArtifactError, match=r"dim = 'wide'.*; use that release") as error:
+        load_artifact(copy)
+    assert "\n" not in str(error.value)
