@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint types unit generate clean
 
@@ -11,17 +13,17 @@ demo: $(STAMP)
 
 test: lint types unit
 
-lint: $(STAMP)
+lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(STAMP)
+types: $(DEV_STAMP)
 	$(BIN)/mypy
 
-unit: $(STAMP)
+unit: $(DEV_STAMP)
 	$(BIN)/pytest
 
-generate: $(STAMP)
+generate: $(DEV_STAMP)
 	$(BIN)/python scripts/generate_proto.py
 
 clean:
@@ -31,5 +33,9 @@ clean:
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
-	@touch $(STAMP)
+	$(INSTALL) -e '.[cpu]'
+	@touch $@
+
+$(DEV_STAMP): $(STAMP)
+	$(INSTALL) -e '.[cpu,dev]'
+	@touch $@
