@@ -1,0 +1,148 @@
+"""One data set measured: the model of the default recipe is trained, then every candidate set is ranked on test.
+
+In the working folder each finished step is one file or folder that appears whole or not at all, and is not done again:
+
+    runs/SET-seedN-CONFIG-COMMIT/model                the artifact
+    runs/SET-seedN-CONFIG-COMMIT/training.json        what `recall train --json` reported, and its seconds
+    runs/SET-seedN-CONFIG-COMMIT/CANDIDATES.json      what `recall evaluate --json` reported
+    SET-seedN.json                                    the result of the last run of that set and seed
+
+A result is {"set", "seed", "machine", "commit", "config_digest", "command", "date", "training", "training_seconds",
+"rows", "ratios"}. Its rows are those of `recall evaluate`, each with what it takes to make it again; a ratio is
+Recall@20 of `served` over that of a baseline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kept import Json, keep, kept
+from provenance import machine, short
+from recall.cli.output import say
+from recall.cli.settings import resolve
+from recall.errors import TrainingError
+from recall.tables import TEST, DataFolder
+from server_process import run_recall
+from training.config import TrainConfig
+from training.protocol import evaluation_data
+from training.split import assign_split
+
+CHANNELS = ("served", "exact", "content", "linear", "popularity", "random")
+CANDIDATES = ("cold-split", "cold", "all", "warm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What decides the figures of one data set.
+
+    Attributes:
+        data: Data folder; its name is that of the set.
+        work: Working folder.
+        seed: Of the training.
+        commit: Of the code.
+        config: TOML file of the training; None is the default recipe.
+    """
+
+    data: Path
+    work: Path
+    seed: int
+    commit: str
+    config: Path | None = None
+
+    @property
+    def config_digest(self) -> str:
+        """The digest of all settings, which the artifact names too."""
+        settings = resolve(TrainConfig, "train", file=self.config)
+        return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+    @property
+    def folder(self) -> Path:
+        """Where the steps of this run are kept."""
+        return self.work / "runs" / f"{self.data.name}-seed{self.seed}-{self.config_digest[:12]}-{short(self.commit)}"
+
+
+def measure(run: Run, *, command: str) -> Json:
+    """Does what is not done yet of a run, and keeps and returns its result.
+
+    Raises:
+        DataError: The data folder cannot be evaluated.
+        ProcessError: Training or evaluation failed; `TrainingError` where it was interrupted.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    training = kept(run.folder / "training.json", partial(_trained, run))
+    facts = {
+        "command": command,
+        "commit": run.commit,
+        "seed": run.seed,
+        "config_digest": run.config_digest,
+        "training_seconds": training["seconds"],
+    }
+    rows: list[Json] = []
+    for candidates in candidate_names(run.data):
+        evaluation = kept(run.folder / f"{candidates}.json", partial(_evaluated, run, candidates))
+        rows += [{"set": run.data.name, **row, **facts} for row in evaluation["rows"]]
+    result: Json = {
+        "set": run.data.name,
+        **facts,
+        "machine": training["machine"],
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "training": training,
+        "rows": rows,
+        "ratios": dict(_ratios(rows)),
+    }
+    keep(run.work / f"{run.data.name}-seed{run.seed}.json", result)
+    return result
+
+
+def candidate_names(data: Path) -> tuple[str, ...]:
+    """Returns those candidate sets that hold an item which a test user should get.
+
+    Raises:
+        DataError: The data folder has no test part.
+    """
+    folder = DataFolder.open(data)
+    interactions = assign_split(folder.interactions(), folder.config.split)
+    test = evaluation_data(interactions, folder.items()[0], user_features={}, part=TEST)
+    wanted: frozenset[str] = frozenset().union(*test.relevant)
+    has_cold, has_warm = bool(wanted - test.warm_items), bool(wanted & test.warm_items)
+    there_is = {"cold-split": has_cold, "cold": has_cold, "all": True, "warm": has_warm}
+    return tuple(name for name in CANDIDATES if there_is[name])
+
+
+def _trained(run: Run) -> Json:
+    model = run.folder / "model"
+    shutil.rmtree(model, ignore_errors=True)  # of a run that was stopped before it could note how long it took
+    say(f"{run.data.name}: training, seed {run.seed}")
+    arguments: list[object] = ["train", "--data", run.data, "--out", model, "--seed", run.seed, "--json", "-"]
+    start = time.perf_counter()
+    report = json.loads(run_recall([*arguments, *(["--config", run.config] if run.config else [])]))
+    seconds = time.perf_counter() - start
+    if report["interrupted"]:
+        raise TrainingError(f"training on {run.data} was interrupted; run the same command again")
+    names = ("model_id", "epoch", "validation_score")
+    return {"seconds": seconds, "machine": machine(), **{name: report[name] for name in names}}
+
+
+def _evaluated(run: Run, candidates: str) -> Json:
+    say(f"{run.data.name}: evaluating, candidates {candidates}")
+    arguments = ["evaluate", "--data", run.data, "--model", run.folder / "model", "--candidates", candidates]
+    evaluation: Json = json.loads(run_recall([*arguments, "--channels", ",".join(CHANNELS), "--json", "-"]))
+    return evaluation
+
+
+def _ratios(rows: Sequence[Json]) -> Iterator[tuple[str, float]]:
+    recall = {
+        (row["candidates"], row["channel"]): row["value"]
+        for row in rows
+        if (row["slice"], row["metric"], row["k"]) == ("all", "recall", 20)
+    }
+    for (candidates, channel), value in recall.items():
+        if channel in ("content", "linear") and value:
+            yield f"served_over_{channel}_{candidates}", recall[candidates, "served"] / value
