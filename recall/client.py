@@ -27,6 +27,7 @@ from recall.client_messages import (
     UpsertReply,
     UpsertWarning,
     checked_features,
+    get_request,
     recall_request,
     result_of,
     similar_request,
@@ -184,7 +185,7 @@ class RecallClient:
             NotFoundError: No item has the id.
             InvalidRequestError: The id is invalid.
         """
-        request = pb.GetItemRequest(item_id=item_id, min_sequence=min_sequence)
+        request = get_request(item_id, min_sequence)
         return ItemReply.from_message(self._call(self._stub.GetItem, request))
 
     def status(self) -> StatusReply:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import features_from_message, features_to_messages
-from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
+from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery, limit_violations
 from recall.live.records import ItemRecord
 from recall.schema import FeatureMap, FeatureValue
 from recall.v1 import recall_pb2 as pb
@@ -20,6 +20,9 @@ _ANSWERED_FROM = {
     pb.ANSWERED_FROM_FEATURES: AnsweredFrom.FEATURES,
     pb.ANSWERED_FROM_POPULARITY: AnsweredFrom.POPULARITY,
 }
+
+
+_INT32_BOUND, _INT64_BOUND = 1 << 31, 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +181,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _refuse_numbers(*, limit: int = 0, min_sequence: int = 0) -> None:
+    """Refuses numbers that the wire types cannot hold; a server refuses the others that make no sense."""
+    violations = [] if -_INT32_BOUND <= limit < _INT32_BOUND else limit_violations(limit)
+    if not -_INT64_BOUND <= min_sequence < _INT64_BOUND:
+        text = f"{min_sequence} is beyond 64 bits; send the sequence of an earlier reply, or 0 not to wait"
+        violations.append(FieldViolation(field="min_sequence", description=text))
+    if violations:
+        raise InvalidRequestError(violations)
+
+
 @contextmanager
 def _refusing_values() -> Iterator[None]:
-    # A message takes no value that its wire type cannot hold, for example a limit beyond 32 bits.
+    # A message takes no value that its wire type cannot hold, for example text with half a surrogate pair.
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -192,8 +205,9 @@ def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
     """Returns the request of a `Recall` call.
 
     Raises:
-        InvalidRequestError: Features have types that no kind takes.
+        InvalidRequestError: Features have types that no kind takes, or a number is out of range.
     """
+    _refuse_numbers(limit=query.limit, min_sequence=min_sequence)
     features = features_to_messages(checked_features(query.features or {}))
     request = pb.RecallRequest(
         user_id=query.user_id or "",
@@ -218,8 +232,9 @@ def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRe
     """Returns the request of a `SimilarItems` call.
 
     Raises:
-        InvalidRequestError: Features have types that no kind takes.
+        InvalidRequestError: Features have types that no kind takes, or a number is out of range.
     """
+    _refuse_numbers(limit=query.limit, min_sequence=min_sequence)
     request = pb.SimilarItemsRequest(
         limit=query.limit, exact=query.exact, min_sequence=min_sequence, exclude_item_ids=query.exclude
     )
@@ -250,6 +265,17 @@ def upsert_request(items: Sequence[ItemRecord], *, validate_only: bool) -> pb.Up
             )
         )
     return pb.UpsertItemsRequest(items=messages, validate_only=validate_only)
+
+
+@_refusing_values()
+def get_request(item_id: str, min_sequence: int) -> pb.GetItemRequest:
+    """Returns the request of a `GetItem` call.
+
+    Raises:
+        InvalidRequestError: The sequence is beyond 64 bits.
+    """
+    _refuse_numbers(min_sequence=min_sequence)
+    return pb.GetItemRequest(item_id=item_id, min_sequence=min_sequence)
 
 
 def result_of(reply: pb.RecallResponse | pb.SimilarItemsResponse) -> Result:

@@ -10,12 +10,13 @@ from types import FrameType
 import typer
 
 from index.errors import VectorIndexError
-from recall.cli.output import say
+from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
 
 
 def run(main: Callable[..., None]) -> None:
     """Runs a function with its flags from the command line and leaves the process with its exit code."""
+    open_closed_streams()
     signal.signal(signal.SIGTERM, _terminate)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(main)

@@ -70,8 +70,14 @@ def test_invalid_request_brings_back_every_violation(client: RecallClient) -> No
 
 
 def test_values_that_no_message_takes_are_refused_before_sending(client: RecallClient) -> None:
-    with pytest.raises(InvalidRequestError, match=r"request: .*out of range"):
+    with pytest.raises(InvalidRequestError, match=r"limit: 1099511627776 is outside 1\.\.10,000; send a limit within"):
         client.recall(RecallQuery(limit=2**40))
+    with pytest.raises(
+        InvalidRequestError, match=r"limit: .*; min_sequence: .* beyond 64 bits; send the sequence of an"
+    ):
+        client.similar(SimilarQuery(item_id="a0", limit=-(2**40)), min_sequence=2**64)
+    with pytest.raises(InvalidRequestError, match=r"min_sequence: .* beyond 64 bits"):
+        client.get("a0", min_sequence=2**64)
     with pytest.raises(InvalidRequestError, match=r"items\[0\]\.features\.f: True has no kind"):
         client.upsert([ItemRecord(item_id="a", features={"f": True})])
 

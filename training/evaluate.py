@@ -14,6 +14,7 @@ from index.factory import IndexConfig
 from recall.client import RecallClient
 from recall.errors import ConfigError
 from recall.live.generation import Generation, load_model
+from recall.live.query import MAX_LIMIT
 from recall.live.rebuild import generation_in_memory
 from recall.live.snapshot import MODEL, load_generation
 from recall.model.artifact import training_seed
@@ -60,6 +61,9 @@ class EvaluationRequest:
         candidates: `all`, `warm`, `cold`, `cold-split`, or a file with one item id a line.
         channels: Names; None means all that the source offers but `ONLY_IF_NAMED`.
         index: Parameters of the indexes built in memory.
+
+    Raises:
+        ConfigError: A channel or part is unknown or needs a source that is not given, or a K is out of range.
     """
 
     data: Path
@@ -71,6 +75,19 @@ class EvaluationRequest:
     candidates: str = "all"
     channels: tuple[str, ...] | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be evaluated, before anything is read."""
+        if self.split not in (VALIDATION, TEST):
+            raise ConfigError(f"split {self.split!r} cannot be evaluated; choose {VALIDATION} or {TEST}")
+        if not self.ks or min(self.ks) < 1:
+            raise ConfigError(f"k = {list(self.ks)}; name at least one K, each at least 1")
+        names = _channel_names(self)
+        if self.target is not None and max(self.ks) > MAX_LIMIT and set(names) & set(REMOTE_CHANNELS):
+            raise ConfigError(
+                f"k = {max(self.ks)} is beyond the {MAX_LIMIT:,} items that a server returns; lower it, or evaluate a"
+                " model or a snapshot"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +111,13 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
         progress: Told of users done, by channel.
 
     Raises:
-        ConfigError: A channel or part is unknown or needs a source or package that is not there, or a K is below 1.
+        ConfigError: A channel needs a package that is not there.
         DataError: The data folder cannot be evaluated like this.
         ArtifactError: The model cannot be loaded.
         SnapshotDamagedError: The snapshot cannot be loaded.
         RecallError: The server refuses or cannot be reached.
     """
     names = _channel_names(request)
-    if request.split not in (VALIDATION, TEST):
-        raise ConfigError(f"split {request.split!r} cannot be evaluated; choose {VALIDATION} or {TEST}")
     if LinearMap.channel in names:
         require_implicit()  # now, not after hours on the channels before it
     tables = _tables(request)
@@ -126,8 +141,6 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
 
 
 def _channel_names(request: EvaluationRequest) -> tuple[str, ...]:
-    if not request.ks or min(request.ks) < 1:
-        raise ConfigError(f"k = {list(request.ks)}; name at least one K, each at least 1")
     if len([source for source in (request.model, request.snapshot, request.target) if source is not None]) > 1:
         raise ConfigError("model, snapshot and target exclude each other; name one")
     offered: tuple[str, ...] = BASELINE_CHANNELS

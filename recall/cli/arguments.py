@@ -8,10 +8,32 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from recall.cli.output import STDOUT, refuse_unwritable
+
+
+def writable_file(path: Path | None) -> Path | None:
+    """Returns the path of a file to write, as the callback of its flag.
+
+    Raises:
+        RecallError: It cannot be written.
+    """
+    if path is not None:
+        refuse_unwritable(path)
+    return path
+
+
+def _json_target(text: str | None) -> str | None:
+    if text is not None and text != STDOUT:
+        refuse_unwritable(Path(text))
+    return text
+
+
 Target: TypeAlias = Annotated[str, typer.Option("--target", envvar="RECALL_TARGET", help="Server, as HOST:PORT.")]
 Timeout: TypeAlias = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds to wait for an answer.")]
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 10,000.")]
-Json: TypeAlias = Annotated[str | None, typer.Option("--json", help="Write JSON to this file, - for stdout.")]
+Json: TypeAlias = Annotated[
+    str | None, typer.Option("--json", help="Write JSON to this file, - for stdout.", callback=_json_target)
+]
 Features: TypeAlias = Annotated[
     str | None, typer.Option("--features", help="""JSON object, such as '{"title": "...", "tags": ["a", "b"]}'.""")
 ]

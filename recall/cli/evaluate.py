@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from recall.cli.arguments import Json
+from recall.cli.arguments import Json, writable_file
 from recall.cli.output import progress_bars, report, table_lines
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def evaluate(
         str | None, typer.Option("--channels", help="served,exact,faiss,lsh,content,linear,popularity,random.")
     ] = None,
     json: Json = None,
-    per_user: Annotated[Path | None, typer.Option("--per-user", help="Parquet file of the values by user.")] = None,
+    per_user: Annotated[
+        Path | None, typer.Option("--per-user", help="Parquet file of the values by user.", callback=writable_file)
+    ] = None,
 ) -> None:
     """Measure recall@K, NDCG@K and hit rate by full ranking; without a source the baselines alone."""
     given = [flag for flag, value in (("--model", model), ("--snapshot", snapshot), ("--target", target)) if value]
@@ -39,19 +41,23 @@ def evaluate(
         raise typer.BadParameter("they exclude each other; give one", param_hint=" and ".join(given))
     ks = _lengths(k)
 
+    from recall.errors import ConfigError
     from training.evaluate import EvaluationRequest
     from training.evaluate import evaluate as run
 
-    request = EvaluationRequest(
-        data=data,
-        model=model,
-        snapshot=None if snapshot is None else _snapshot_folder(snapshot),
-        target=target,
-        split=split,
-        ks=ks,
-        candidates=candidates,
-        channels=None if channels is None else tuple(name for name in channels.split(",") if name),
-    )
+    try:
+        request = EvaluationRequest(
+            data=data,
+            model=model,
+            snapshot=None if snapshot is None else _snapshot_folder(snapshot),
+            target=target,
+            split=split,
+            ks=ks,
+            candidates=candidates,
+            channels=None if channels is None else tuple(name for name in channels.split(",") if name),
+        )
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
     with progress_bars() as progress:
         result = run(request, progress=progress)
     report(_lines(result), _without_nan(result), json)

@@ -13,7 +13,7 @@ import typer
 
 from index.errors import VectorIndexError
 from recall.cli import compare, evaluate, load, reading, rebuild, serve, train, writing
-from recall.cli.output import say
+from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What stands behind `recall`; None means that of the process.
     """
+    open_closed_streams()
     # Threads that wait busily for each other crawl once the cores are shared; must be set before torch or FAISS loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

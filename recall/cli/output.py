@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import logging
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +20,21 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 STDOUT = "-"
+
+
+def open_closed_streams() -> None:
+    """Lets a standard stream that the caller closed lead nowhere; the next file opened would else get its number."""
+    for name in ("stdout", "stderr"):
+        if vars(sys)[name] is None:
+            nowhere = io.BufferedWriter(io.FileIO(os.devnull, "w"))
+            setattr(sys, name, io.TextIOWrapper(nowhere, encoding="utf-8"))
+
+
+def log_to_stderr(line: str) -> None:
+    """Sends log records from INFO on to stderr, each as `line`, a format of `logging`, says."""
+    logging.basicConfig(level=logging.INFO, format=line)
+    # Until torch is wholly imported it logs statistics at its exit, which an interrupt would show.
+    logging.getLogger("torch").setLevel(logging.WARNING)
 
 
 def say(message: str) -> None:
@@ -61,6 +81,22 @@ def report(lines: Sequence[str], value: Mapping[str, object], json_target: str |
             Path(json_target).write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise RecallError(f"{json_target} cannot be written: {error.strerror}; name another file") from error
+
+
+def refuse_unwritable(file: Path) -> None:
+    """Refuses now a file that could not be written after hours of work.
+
+    Raises:
+        RecallError: It cannot be written.
+    """
+    try:
+        if not file.exists():
+            tempfile.TemporaryFile(dir=file.parent).close()
+        elif file.is_dir() or not os.access(file, os.W_OK):  # not opened: it may be a pipe
+            code = errno.EISDIR if file.is_dir() else errno.EACCES
+            raise OSError(code, os.strerror(code))
+    except OSError as error:
+        raise RecallError(f"{file} cannot be written: {error.strerror}; name another file") from error
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recall.cli.output import say
+from recall.cli.output import log_to_stderr, say
 from recall.cli.settings import resolve
 
 
@@ -20,15 +20,19 @@ def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
 ) -> None:
     """Serve recalls and take writes over gRPC until SIGTERM or Ctrl-C."""
-    from recall.serving.config import ServerConfig
+    from recall.serving.stop import stop_signals
 
-    settings = resolve(ServerConfig, "serve", file=config, flags={"port": port, "host": host})
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    say(f"configuration: {settings.model_dump_json()}")
+    with stop_signals() as stop:  # first of all: what follows takes seconds to load
+        from recall.serving.config import ServerConfig
 
-    from recall.live.service import RecallSystem
-    from recall.model.threads import limit_threads
-    from recall.serving.server import serve as serve_until_stopped
+        settings = resolve(ServerConfig, "serve", file=config, flags={"port": port, "host": host})
+        log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        say(f"configuration: {settings.model_dump_json()}")
 
-    limit_threads(settings.compute_threads)
-    serve_until_stopped(settings, lambda: RecallSystem.start(snapshots, catalog, settings.live), say)
+        from recall.live.service import RecallSystem
+        from recall.model.threads import limit_threads
+        from recall.serving.server import serve as serve_until_stopped
+
+        limit_threads(settings.compute_threads)
+        open_system = partial(RecallSystem.start, snapshots, catalog, settings.live)
+        serve_until_stopped(settings, open_system, announce=say, stop=stop)

@@ -89,7 +89,9 @@ def resolve(
     try:
         return kind.model_validate(settings.tree())
     except ValidationError as error:
-        raise ConfigError("; ".join(_problem(e, kind, settings) for e in error.errors())) from error
+        from recall.validation import one_line
+
+        raise ConfigError(one_line(error, lambda problem: _problem(problem, kind, settings))) from error
 
 
 def _toml(file: Path) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from recall.cli.arguments import Json
-from recall.cli.output import pair_lines, progress_bars, report, say
+from recall.cli.output import log_to_stderr, pair_lines, progress_bars, report, say
 from recall.cli.settings import resolve
 
 
@@ -31,7 +30,7 @@ def train(
     from training.config import TrainConfig
 
     settings = resolve(TrainConfig, "train", file=config)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_to_stderr("%(message)s")
     say(f"configuration: {settings.model_dump_json()}")
 
     from training.train import RunOptions

@@ -51,6 +51,10 @@ def features_from_message(
     violations: list[FieldViolation] = []
     unknown: list[str] = []
     for name in sorted(messages):
+        if not name:
+            text = "a name is empty; give every value a name or leave it out"
+            violations.append(FieldViolation(field=f'{path}[""]', description=text))
+            continue
         try:
             value = _checked(known.get(name), messages[name])
         except ValueError as error:

@@ -8,7 +8,20 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from recall.errors import FieldViolation
 from recall.schema import FeatureMap
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 10_000
+"""Most items that a server returns to one question."""
+
+
+def limit_violations(limit: int) -> list[FieldViolation]:
+    """Returns what is wrong with the limit of a request; 0 stands for the default."""
+    if 0 <= limit <= MAX_LIMIT:
+        return []
+    text = f"{limit} is outside 1..{MAX_LIMIT:,}; send a limit within it, or 0 for {DEFAULT_LIMIT}"
+    return [FieldViolation(field="limit", description=text)]
 
 
 class AnsweredFrom(Enum):
@@ -40,7 +53,7 @@ class RecallQuery:
     features: FeatureMap | None = None
     history: tuple[str, ...] | None = None
     vector: NDArray[np.float32] | None = None
-    limit: int = 100
+    limit: int = DEFAULT_LIMIT
     candidates: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     exclude_history: bool = True
@@ -61,7 +74,7 @@ class SimilarQuery:
 
     item_id: str | None = None
     features: FeatureMap | None = None
-    limit: int = 100
+    limit: int = DEFAULT_LIMIT
     exclude: tuple[str, ...] = ()
     exact: bool = False
 

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import check_id, features_from_message, item_from_message
-from recall.live.query import RecallQuery, SimilarQuery
+from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarQuery, limit_violations
 from recall.live.records import ItemRecord
 from recall.schema import DataSchema
 from recall.v1 import recall_pb2 as pb
 
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 10_000
 MAX_BATCH = 1_000
 MAX_VECTOR_LENGTH = 1e15  # its square still fits into a float32, so that no score is infinite
 
@@ -138,11 +136,8 @@ def _refuse(violations: Sequence[FieldViolation]) -> None:
 
 
 def _common_violations(limit: int, min_sequence: int, exclude: Sequence[str]) -> list[FieldViolation]:
-    violations = _sequence_violations(min_sequence) + _id_violations(exclude, "exclude_item_ids")
-    if limit < 0 or limit > MAX_LIMIT:
-        text = f"{limit} is outside 1..{MAX_LIMIT:,}; send a limit within it, or 0 for {DEFAULT_LIMIT}"
-        violations.append(FieldViolation(field="limit", description=text))
-    return violations
+    sequence = _sequence_violations(min_sequence)
+    return sequence + _id_violations(exclude, "exclude_item_ids") + limit_violations(limit)
 
 
 def _sequence_violations(min_sequence: int) -> list[FieldViolation]:

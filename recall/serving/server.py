@@ -7,13 +7,8 @@ SIGINT NOT_SERVING again while calls under way end within the grace time, and at
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import FrameType
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -23,25 +18,12 @@ from recall.errors import ConfigError
 from recall.live.service import RecallSystem
 from recall.serving.config import ServerConfig, joined_address
 from recall.serving.servicer import RecallServicer
+from recall.serving.stop import Stop
 from recall.v1 import recall_pb2, recall_pb2_grpc
 
 SERVICE_NAME: str = recall_pb2.DESCRIPTOR.services_by_name["RecallService"].full_name
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """Whether a stop was asked for, and whether somebody waits for that; until then a signal interrupts."""
-
-    asked: threading.Event = field(default_factory=threading.Event)
-    expected: threading.Event = field(default_factory=threading.Event)
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """Takes a signal."""
-        self.asked.set()
-        if not self.expected.is_set():
-            raise KeyboardInterrupt
 
 
 class RecallServer:
@@ -116,46 +98,38 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
     ]
 
 
-def serve(config: ServerConfig, open_system: Callable[[], RecallSystem], announce: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT; call it from the main thread.
+def serve(
+    config: ServerConfig, open_system: Callable[[], RecallSystem], *, announce: Callable[[str], None], stop: Stop
+) -> None:
+    """Serves until it is asked to stop.
 
     Args:
         config: Settings of the server.
         open_system: Loads what is served; called once the port is bound.
         announce: Takes the line `serving on HOST:PORT` once calls are answered.
+        stop: From `stop_signals`; its signals interrupt the start and end the serving.
 
     Raises:
         ConfigError: The address cannot be listened on.
         RecallError: The system cannot be opened.
-        KeyboardInterrupt: A signal came before the system was open.
+        KeyboardInterrupt: SIGINT came before the system was open.
+        SystemExit: SIGTERM came before the system was open.
     """
-    with _stop_signals() as stop:
-        server = RecallServer(config)
-        if not config.is_loopback():
-            _LOG.warning("%s is reachable from other machines, without encryption or authentication", server.address)
-        try:
-            system = open_system()
-        except BaseException:
-            server.stop()
-            raise
-        try:
-            server.attach(system)
-            stop.expected.set()
-            announce(f"serving on {server.address}")
-            stop.asked.wait()
-            _LOG.info("stopping: calls under way have %g seconds", config.grace_seconds)
-        finally:
-            server.stop()
-            system.close()
-    _LOG.info("stopped")
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    stop = _Stop()
-    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    server = RecallServer(config)
+    if not config.is_loopback():
+        _LOG.warning("%s is reachable from other machines, without encryption or authentication", server.address)
     try:
-        yield stop
+        system = open_system()
+    except BaseException:
+        server.stop()
+        raise
+    try:
+        server.attach(system)
+        stop.expect()
+        announce(f"serving on {server.address}")
+        stop.wait()
+        _LOG.info("stopping: calls under way have %g seconds", config.grace_seconds)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        server.stop()
+        system.close()
+    _LOG.info("stopped")

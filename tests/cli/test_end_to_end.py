@@ -91,6 +91,19 @@ def test_item_written_to_a_running_server_is_recalled_until_it_is_deleted(workpl
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_server_that_is_stopped_while_it_loads_ends_cleanly(workplace: Path, number: int, code: int) -> None:
+    folders = ["--snapshots", str(workplace / "snapshots"), "--catalog", str(workplace / "catalog.sqlite")]
+    command = [*RECALL, "serve", *folders, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("configuration: ")
+        process.send_signal(number)
+        messages = process.stderr.read()
+        assert (process.wait(timeout=20), "Traceback" in messages, "stats" in messages) == (code, False, False)
+
+
+@pytest.mark.slow
 def test_rebuild_reaches_a_running_server_and_both_evaluate_alike(workplace: Path, tmp_path: Path) -> None:
     file = tmp_path / "more.parquet"
     pl.DataFrame({"item_id": ["more"], "tags": [["odd"]]}).write_parquet(file)

@@ -120,6 +120,11 @@ def test_status_prints_lines_and_json(run: Run, server: RecallServer) -> None:
         ["upsert", "--target", "h:1"],
         ["delete", "--target", "h:1"],
         ["train", "--data", "d"],
+        ["evaluate", "--data", "d", "--k", "0"],
+        ["evaluate", "--data", "d", "--k", "20,many"],
+        ["evaluate", "--data", "d", "--channels", "nearest"],
+        ["evaluate", "--data", "d", "--channels", "served"],
+        ["evaluate", "--data", "d", "--target", "h:1", "--k", "20000"],
         ["nonsense"],
     ],
 )
@@ -149,14 +154,54 @@ def test_failed_job_exits_1_with_one_line(run: Run, arguments: list[str], proble
     assert problem in line
 
 
-def test_json_file_that_cannot_be_written_does_not_cost_the_result(
-    run: Run, server: RecallServer, tmp_path: Path
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [("missing/out", "No such file or directory"), ("file/out", "Not a directory"), ("", "Is a directory")],
+)
+@pytest.mark.parametrize(
+    "job",
+    [
+        ("train", "--data", "d", "--out", "m", "--json"),
+        ("load", "--data", "d", "--catalog", "c", "--json"),
+        ("rebuild", "--model", "m", "--catalog", "c", "--out", "s", "--json"),
+        ("evaluate", "--data", "d", "--json"),
+        ("evaluate", "--data", "d", "--per-user"),
+        ("upsert", "--target", "127.0.0.1:1", "--item-id", "x", "--json"),
+    ],
+)
+def test_result_file_that_cannot_be_written_is_refused_before_the_job(
+    run: Run, tmp_path: Path, job: tuple[str, ...], place: str, problem: str
 ) -> None:
-    file = tmp_path / "missing" / "status.json"
-    code, out, err = run("status", "--target", server.address, "--json", file)
+    (tmp_path / "file").touch()
+    file = tmp_path / place
+    code, out, err = run(*job, file)
+    assert (code, out, err) == (1, "", f"error: {file} cannot be written: {problem}; name another file\n")
+
+
+def test_result_file_is_left_as_it_is_until_the_job_is_done(run: Run, tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text("{}")
+    for file in (old, tmp_path / "new.json"):
+        code, _, err = run("status", "--target", "127.0.0.1:1", "--json", file)
+        assert (code, "cannot be reached" in err) == (1, True)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("old.json", "{}")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_json_file_that_fails_at_the_end_does_not_cost_the_result(run: Run, server: RecallServer) -> None:
+    code, out, err = run("status", "--target", server.address, "--json", "/dev/full")
     assert code == 1
     assert ["num_items", "8"] in [line.split() for line in out.splitlines()]
-    assert err == f"error: {file} cannot be written: No such file or directory; name another file\n"
+    assert err == "error: /dev/full cannot be written: No space left on device; name another file\n"
+
+
+@pytest.mark.slow
+def test_closed_stdout_loses_the_lines_and_nothing_else(server: RecallServer, tmp_path: Path) -> None:
+    file = tmp_path / "status.json"
+    status = f"{Path(sys.executable).with_name('recall')} status --target {server.address} --json {file}"
+    done = subprocess.run(["sh", "-c", f"{status} >&-"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(file.read_text())["num_items"] == 8
 
 
 def test_client_command_loads_neither_torch_nor_the_index() -> None:

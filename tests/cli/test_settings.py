@@ -61,6 +61,13 @@ def test_wrong_value_names_origin_and_value(file: Path) -> None:
         resolve(_Config, "serve", file=file, environ={"RECALL_SERVE_PORT": "x"})
 
 
+def test_every_wrong_value_stands_in_one_line(file: Path) -> None:
+    file.write_text('port = "x\\ny"\n[inner]\ndepth = "deep"\n')
+    with pytest.raises(ConfigError, match=r"port = .*; .*inner\.depth = 'deep'") as error:
+        resolve(_Config, "serve", file=file, environ={})
+    assert "\n" not in str(error.value)
+
+
 def test_file_that_is_no_toml_or_missing_is_named(file: Path) -> None:
     file.write_text("port = = 2\n")
     with pytest.raises(ConfigError, match=r"serve\.toml is no valid TOML: .*line 1"):

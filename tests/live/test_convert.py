@@ -175,3 +175,11 @@ def test_item_survives_the_way_to_a_client_and_back() -> None:
 @pytest.mark.parametrize(("item_id", "num_violations"), [("", 1), ("é" * 256, 0), ("é" * 256 + "a", 1), ("\x00", 0)])
 def test_check_id_counts_bytes_of_utf8(item_id: str, num_violations: int) -> None:
     assert len(check_id(item_id, path="item_id")) == num_violations
+
+
+def test_value_without_a_name_is_refused_with_its_place() -> None:
+    message = pb.Item(item_id="a", features={"": pb.FeatureValue(string_value="x")})
+    record, violations, unknown = item_from_message(message, DataSchema(name="d"), path="items[3]")
+    assert (record.features, unknown) == ({}, [])
+    assert [v.field for v in violations] == ['items[3].features[""]']
+    assert "give every value a name" in violations[0].description

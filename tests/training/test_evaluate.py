@@ -214,13 +214,19 @@ def test_channel_named_twice_runs_once(checkerboard: Path) -> None:
         ({"ks": ()}, "name at least one K"),
         ({"ks": (5, 0)}, r"k = \[5, 0\]; name at least one K, each at least 1"),
         ({"split": "train"}, "split 'train' cannot be evaluated; choose validation or test"),
+        ({"ks": (20, 20_000), "target": "localhost:1"}, "k = 20000 is beyond the 10,000 items that a server returns"),
         ({"model": Path("m"), "snapshot": Path("s")}, "model, snapshot and target exclude each other; name one"),
         ({"model": Path("m"), "target": "localhost:1"}, "exclude each other"),
     ],
 )
 def test_request_that_cannot_be_met_is_refused(values: dict[str, Any], message: str, checkerboard: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        evaluate(EvaluationRequest(data=checkerboard, **values))
+        EvaluationRequest(data=checkerboard, **values)
+
+
+def test_baselines_beside_a_server_may_be_asked_for_more_than_it_returns(checkerboard: Path) -> None:
+    request = EvaluationRequest(data=checkerboard, ks=(20_000,), channels=("random",), target="localhost:1")
+    assert max(request.ks) == 20_000
 
 
 def test_unknown_candidates_and_absent_model_are_refused(checkerboard: Path, tmp_path: Path) -> None:
