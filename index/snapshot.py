@@ -22,7 +22,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -213,37 +213,6 @@ def next_build_number(root: Path) -> int:
     """Returns a number above that of every snapshot of `root`, 1 at first."""
     names = snapshot_names(root)
     return build_number(names[0]) + 1 if names else 1
-
-
-def valid_snapshots(
-    root: Path, *, on_damage: Callable[[str, SnapshotDamagedError | SnapshotMismatchError], None] | None = None
-) -> Iterator[str]:
-    """Yields the names of undamaged snapshots, each checked when it is asked for.
-
-    First the one that `CURRENT` names, then those before it, newest first; without a usable `CURRENT` all of them.
-
-    Args:
-        root: Folder of the snapshots.
-        on_damage: Told the name (`CURRENT`, or a snapshot's) and the error of each one that is skipped.
-    """
-    names = snapshot_names(root)
-    try:
-        chosen = current(root)
-    except SnapshotDamagedError as error:
-        chosen = None
-        if on_damage is not None:
-            on_damage(CURRENT, error)
-    if chosen is not None:
-        older = [name for name in names if build_number(name) <= build_number(chosen) and name != chosen]
-        names = [chosen, *older]
-    for name in names:
-        try:
-            verify(root / name)
-        except (SnapshotDamagedError, SnapshotMismatchError) as error:
-            if on_damage is not None:
-                on_damage(name, error)
-        else:
-            yield name
 
 
 def _rendered(body: Mapping[str, Json]) -> bytes:

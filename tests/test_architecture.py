@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("index", "recall", "training", "scripts")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
+MAX_PARAMETERS = 5
 VAGUE_NAMES = {"utils", "util", "common", "misc", "helpers", "helper"}
 UNSAFE_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 
@@ -40,7 +41,7 @@ EVERY_PART = (
 )
 PARTS = {
     "index": _part("index", "numpy scipy faiss numba hnswlib usearch pymilvus"),
-    "recall": _part("recall", "numpy polars pydantic xxhash"),
+    "recall": _part("recall", "numpy polars pydantic pydantic_core xxhash"),
     "recall.model": _part(
         "recall recall.model", "numpy scipy numba polars torch xxhash safetensors datasketch pydantic"
     ),
@@ -207,6 +208,41 @@ def test_files_and_functions_keep_to_their_size() -> None:
         and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
     ]
     assert (tests, long_files, long_functions) == ([], [], [])
+
+
+def _num_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Counts parameters without `self` and `cls`; 0 for a command, whose flags they are, and for a kernel."""
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    is_command = any(a.annotation is not None and "typer." in ast.unparse(a.annotation) for a in named)
+    is_kernel = any(ast.unparse(decorator).startswith("njit") for decorator in function.decorator_list)
+    is_bound = bool(named) and named[0].arg in ("self", "cls")
+    return 0 if is_command or is_kernel else len(named) - is_bound
+
+
+def test_functions_keep_to_their_number_of_parameters() -> None:
+    wide = [
+        f"{module.place}:{node.lineno} {node.name} has {_num_parameters(node)} parameters; make them a dataclass"
+        for module in _modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _num_parameters(node) > MAX_PARAMETERS
+    ]
+    assert wide == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def f(a, b, *, c, d, e, f): ...", 6),
+        ("def f(self, a, /, b, *rest, c, d, e, **more): ...", 5),
+        ("def f(a: Annotated[int, typer.Option()], b, c, d, e, f): ...", 0),
+        ("@njit(cache=True)\ndef f(a, b, c, d, e, f): ...", 0),
+    ],
+)
+def test_parameters_are_counted_as_the_style_means_it(source: str, expected: int) -> None:
+    (function,) = ast.parse(source).body
+    assert isinstance(function, ast.FunctionDef)
+    assert _num_parameters(function) == expected
 
 
 def test_no_module_has_a_vague_name() -> None:

@@ -151,24 +151,6 @@ def test_damaged_current_is_named(root):
         snapshot.current(root)
 
 
-def test_valid_snapshots_begin_with_current_and_skip_damage(root):
-    skipped = []
-
-    def note(name, error):
-        skipped.append((name, str(error)))
-
-    assert list(snapshot.valid_snapshots(root)) == ["10-abc", "2-abc", "1-abc"]
-    snapshot.set_current(root, "2-abc")
-    assert list(snapshot.valid_snapshots(root)) == ["2-abc", "1-abc"]
-    (root / "2-abc" / "rows.bin").write_bytes(b"rowz")
-    assert list(snapshot.valid_snapshots(root, on_damage=note)) == ["1-abc"]
-    assert skipped[0][0] == "2-abc"
-    assert "rows.bin" in skipped[0][1]
-    (root / "CURRENT").write_text("???")
-    assert list(snapshot.valid_snapshots(root, on_damage=note)) == ["10-abc", "1-abc"]
-    assert skipped[1][0] == "CURRENT"
-
-
 def test_manifest_is_readable_json(root):
     body = json.loads((root / "1-abc" / "manifest.json").read_text(encoding="ascii"))
     assert sorted(body) == ["digest", "facts", "format_version", "parts"]
