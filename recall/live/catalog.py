@@ -1,7 +1,8 @@
 """The catalogue: the only truth about items, users and interactions.
 
 Every written item row takes the next sequence number inside its write transaction, deletions too; whoever serves
-follows `changes`. The file format is described in `recall/live/catalog_file.py`.
+follows `changes`. The file format is described in `recall/live/catalog_file.py`. Rows are checked when they are read:
+one damaged item or user never stops the others.
 """
 
 from __future__ import annotations
@@ -11,16 +12,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
 from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile, create_file
-from recall.live.convert import from_payload, to_payload
+from recall.live.catalog_rows import (
+    ITEM_COLUMNS,
+    ItemRow,
+    item_values,
+    meta_checksum,
+    tombstone_values,
+    user_features,
+    user_values,
+)
+from recall.live.convert import to_payload
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.schema import DataSchema, FeatureMap
 
-_COLUMNS = "sequence, item_id, deleted, payload"
+_NEW_COPY = "restore a copy, or load the data into a new file"
 _IDS_PER_STATEMENT = 500
 
 
@@ -34,14 +43,16 @@ class Catalog:
         """Takes an open file; use `create` or `open`."""
         self._file = file
         with file.reading() as connection:
-            row = connection.execute("SELECT uuid, schema FROM meta").fetchone()
+            row = connection.execute("SELECT uuid, schema, checksum FROM meta").fetchone()
         if row is None:
-            raise CatalogError(f"{file.path} is damaged: its table meta is empty; restore a copy")
+            raise CatalogError(f"{file.path} is damaged: its table meta is empty; {_NEW_COPY}")
+        if row[2] != meta_checksum(str(row[0]), str(row[1])):
+            raise CatalogError(f"{file.path} is damaged: its table meta does not fit its checksum; {_NEW_COPY}")
         self._uuid: str = row[0]
         try:
             self._schema = DataSchema.model_validate_json(row[1])
         except ValidationError as error:
-            raise CatalogError(f"{file.path} is damaged: its data schema is unreadable: {error}") from error
+            raise CatalogError(f"{file.path}: its data schema is unreadable: {error}; update this program") from error
 
     @classmethod
     def create(cls, path: Path, schema: DataSchema) -> Catalog:
@@ -99,7 +110,7 @@ class Catalog:
     def last_sequence(self) -> int:
         """Returns the number of the last item write, 0 before the first."""
         with self._file.reading() as connection:
-            return _sequence(connection)
+            return self._sequence(connection)
 
     def put_items(self, items: Sequence[ItemRecord]) -> int:
         """Inserts or replaces items in one transaction; durable when it returns.
@@ -109,10 +120,10 @@ class Catalog:
         """
         rows = [(item.item_id, to_payload(item.features, item.attributes)) for item in items]
         with self._file.writing() as connection:
-            before = _sequence(connection)
+            before = self._sequence(connection)
             connection.executemany(
-                "INSERT OR REPLACE INTO items (sequence, item_id, deleted, payload) VALUES (?, ?, 0, ?)",
-                ((before + 1 + position, *row) for position, row in enumerate(rows)),
+                "INSERT OR REPLACE INTO items (sequence, item_id, deleted, payload, checksum) VALUES (?, ?, ?, ?, ?)",
+                (item_values(sequence, *row) for sequence, row in enumerate(rows, start=before + 1)),
             )
             return _advance(connection, before + len(rows))
 
@@ -123,33 +134,40 @@ class Catalog:
             The sequence number of the last write, and how many items were deleted.
         """
         with self._file.writing() as connection:
-            before = last = _sequence(connection)
+            before = last = self._sequence(connection)
             for item_id in item_ids:
                 done = connection.execute(
-                    "UPDATE items SET sequence = ?, deleted = 1, payload = x'' WHERE item_id = ? AND deleted = 0",
-                    (last + 1, item_id),
+                    "UPDATE items SET sequence = ?1, deleted = ?3, payload = ?4, checksum = ?5"
+                    " WHERE item_id = ?2 AND deleted = 0",
+                    tombstone_values(last + 1, item_id),
                 )
                 last += done.rowcount
             return _advance(connection, last), last - before
 
     def get_item(self, item_id: str) -> StoredItem | None:
-        """Returns a stored item, or None where it is unknown or deleted."""
+        """Returns a stored item, or None where it is unknown or deleted.
+
+        Raises:
+            CatalogError: Its row is damaged.
+        """
         with self._file.reading() as connection:
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM items WHERE item_id = ? AND deleted = 0", (item_id,)
-            ).fetchone()
-        return None if row is None else self._stored(row)
+            query = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ?"
+            row = connection.execute(query, (item_id,)).fetchone()
+        item = None if row is None else self._stored(ItemRow(*row))
+        if item is not None and item.damage:
+            raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
+        return None if item is None or item.deleted else item
 
     def changed_items(self, items: Sequence[ItemRecord]) -> list[ItemRecord]:
         """Returns those items that are not stored exactly like this, in the given order."""
-        stored: dict[str, bytes] = {}
+        stored: dict[str, ItemRow] = {}
         with self._file.reading() as connection:
             for start in range(0, len(items), _IDS_PER_STATEMENT):
                 item_ids = [item.item_id for item in items[start : start + _IDS_PER_STATEMENT]]
                 marks = ",".join("?" * len(item_ids))
-                query = f"SELECT item_id, payload FROM items WHERE deleted = 0 AND item_id IN ({marks})"
-                stored.update(connection.execute(query, item_ids))
-        return [item for item in items if stored.get(item.item_id) != to_payload(item.features, item.attributes)]
+                rows = connection.execute(f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id IN ({marks})", item_ids)
+                stored.update((row.shown_id, row) for row in map(ItemRow._make, rows))
+        return [item for item in items if item.item_id not in stored or not stored[item.item_id].holds(item)]
 
     def num_items(self) -> int:
         """Counts the items that are not deleted, by a scan of the table."""
@@ -159,37 +177,33 @@ class Catalog:
     def changes(self, after: int, *, limit: int) -> list[StoredItem]:
         """Returns the first `limit` writes numbered above `after`, in order, deletions among them.
 
-        Only the last write of an item is kept, so numbers are not contiguous.
+        Only the last write of an item is kept, so numbers are not contiguous. Of a damaged row `damage` says why.
         """
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM items WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
-            ).fetchall()
-        return [self._stored(row) for row in rows]
+        return [self._stored(row) for row in self._rows(after, limit)]
 
     def scan_items(self, batch_size: int, *, until: int | None = None) -> Iterator[list[StoredItem]]:
-        """Yields the items that are not deleted, each once, in the order of their last write.
+        """Yields the items that are not deleted, each once, in the order of their last write, damaged ones among them.
 
         Writers go on meanwhile: an item that they write after the scan began may be absent here, and is then among
         `changes(until)`.
 
         Args:
-            batch_size: Items a batch.
+            batch_size: Rows read at once; a batch has at most as many items.
             until: Last write that the scan may show; None means the last one when the scan begins.
+
+        Raises:
+            CatalogError: After the last batch, where rows could not be reached.
         """
         last = self.last_sequence() if until is None else until
-        after = 0
-        while True:
-            with self._file.reading() as connection:
-                rows = connection.execute(
-                    f"SELECT {_COLUMNS} FROM items WHERE sequence > ? AND sequence <= ? AND deleted = 0"
-                    " ORDER BY sequence LIMIT ?",
-                    (after, last, batch_size),
-                ).fetchall()
-            if not rows:
-                return
-            after = rows[-1][0]
-            yield [self._stored(row) for row in rows]
+        after = num_seen = 0
+        while after < last and (rows := self._rows(after, batch_size)):
+            after = rows[-1].sequence
+            stored = [self._stored(row) for row in rows if row.sequence <= last]
+            num_seen += len(stored)
+            items = [item for item in stored if not item.deleted]  # damaged ones among them: who knows
+            if items:
+                yield items
+        self._require_all(num_seen, last)
 
     def put_users(self, users: Sequence[UserRecord]) -> int:
         """Inserts or replaces users in one transaction.
@@ -197,19 +211,31 @@ class Catalog:
         Returns:
             How many were not stored exactly like this before.
         """
-        rows = [(user.user_id, to_payload(user.features, {})) for user in users]
+        rows = [user_values(user) for user in users]
         with self._file.writing() as connection:
             return connection.executemany(
-                "INSERT INTO users (user_id, payload) VALUES (?, ?)"
-                " ON CONFLICT (user_id) DO UPDATE SET payload = excluded.payload WHERE payload <> excluded.payload",
+                "INSERT INTO users (user_id, payload, checksum) VALUES (?, ?, ?) ON CONFLICT (user_id) DO UPDATE"
+                " SET payload = excluded.payload, checksum = excluded.checksum"
+                " WHERE payload <> excluded.payload OR checksum <> excluded.checksum",
                 rows,
             ).rowcount
 
     def get_user(self, user_id: str) -> FeatureMap | None:
-        """Returns the raw features of a user, or None where the user is unknown."""
+        """Returns the raw features of a user, or None where the user is unknown.
+
+        Raises:
+            CatalogError: The user's row is damaged.
+        """
         with self._file.reading() as connection:
-            row = connection.execute("SELECT payload FROM users WHERE user_id = ?", (user_id,)).fetchone()
-        return None if row is None else self._decoded(user_id, row[0])[0]
+            query = "SELECT CAST(payload AS BLOB), checksum FROM users WHERE user_id = ?"
+            row = connection.execute(query, (user_id,)).fetchone()
+        if row is None:
+            return None
+        features = user_features(user_id, *row)
+        if features is None:
+            cure = "load the users again"
+            raise CatalogError(f"{self.path}: the row of user {user_id!r} is damaged, its checksum is wrong; {cure}")
+        return features
 
     def add_interactions(self, interactions: Sequence[InteractionRecord]) -> int:
         """Appends events in one transaction; an event that is stored already is ignored.
@@ -242,24 +268,56 @@ class Catalog:
         with self._file.reading() as connection:
             return dict(connection.execute("SELECT item_id, count(*) FROM interactions GROUP BY item_id"))
 
-    def _stored(self, row: tuple[int, str, int, bytes]) -> StoredItem:
-        sequence, item_id, deleted, payload = row
-        features, attributes = self._decoded(item_id, payload)
-        return StoredItem(
-            item_id=item_id, sequence=sequence, deleted=bool(deleted), features=features, attributes=attributes
-        )
+    def _sequence(self, connection: sqlite3.Connection) -> int:
+        query = "SELECT sequence, (SELECT coalesce(max(sequence), 0) FROM items) FROM counter"
+        counted, greatest = connection.execute(query).fetchone() or (None, None)
+        if counted is None or counted != greatest:
+            seen = f"its counter of writes is {counted!r}, its last write {greatest!r}"
+            raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
+        return int(counted)
 
-    def _decoded(self, owner_id: str, payload: bytes) -> tuple[FeatureMap, FeatureMap]:
-        try:
-            return from_payload(payload)
-        except DecodeError as error:
-            raise CatalogError(
-                f"{self.path}: the payload of {owner_id!r} is damaged: {error}; write that item or user again"
-            ) from error
+    def _rows(self, after: int, limit: int) -> list[ItemRow]:
+        query = f"SELECT {ITEM_COLUMNS} FROM items WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        with self._file.reading() as connection:
+            rows = list(map(ItemRow._make, connection.execute(query, (after, limit))))
+            last = self._sequence(connection)
+        for row in rows:  # SQLite takes the order of its keys on trust
+            if not after < row.sequence <= last:
+                seen = f"write {row.sequence} stands behind write {after}, the last one is {last}"
+                raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
+            after = row.sequence
+        return rows
 
+    def _require_all(self, num_seen: int, last: int) -> None:
+        # Each batch seeks its first row by the keys of inner pages; counting walks the leaves and reads none of them.
+        with self._file.reading() as connection:
+            query = "SELECT count(*) FROM items WHERE sequence <= ?"
+            num_rows = int(connection.execute(query, (last,)).fetchone()[0])
+        if num_rows > num_seen:
+            raise CatalogError(f"{self.path} is damaged: a scan met {num_seen} of {num_rows} rows; {_NEW_COPY}")
 
-def _sequence(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT sequence FROM counter").fetchone()[0])
+    def _stored(self, row: ItemRow) -> StoredItem:
+        if row.is_whole:
+            return row.stored()
+        # The index of the ids holds each a second time; where the checksum fits that one, only the first is damaged.
+        by_index = (row._replace(name=name) for name in self._indexed_names(row.sequence))
+        whole = next((other for other in by_index if other.is_whole), None)
+        return self._damaged(row) if whole is None else whole.stored()
+
+    def _damaged(self, row: ItemRow) -> StoredItem:
+        with self._file.reading() as connection:
+            values = connection.execute(
+                f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ?", (row.shown_id,)
+            ).fetchone()
+        is_another = values is not None and ItemRow(*values).is_whole
+        item_id = f"(row {row.sequence})" if is_another else row.shown_id
+        damage = f"its row {row.sequence} in the catalogue is damaged, its checksum is wrong; upsert the item again"
+        return StoredItem(item_id=item_id, sequence=row.sequence, damage=damage)
+
+    def _indexed_names(self, sequence: int) -> list[bytes]:
+        with self._file.reading() as connection:
+            query = "SELECT CAST(item_id AS BLOB) FROM items INDEXED BY sqlite_autoindex_items_1 WHERE +sequence = ?"
+            return [name for (name,) in connection.execute(query, (sequence,))]
 
 
 def _advance(connection: sqlite3.Connection, sequence: int) -> int:

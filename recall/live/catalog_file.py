@@ -2,13 +2,15 @@
 
 Format version 1: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 1.
 
-    meta          one row: uuid of the catalogue, data schema as JSON
-    counter       one row: number of the last item write
+    meta          one row: uuid of the catalogue, data schema as JSON, checksum
+    counter       one row: number of the last item write, which is also the greatest key of items
     items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload
     users         one row a user
     interactions  one row an event, in order of insertion; (user, item, timestamp) is unique
 
-Payloads are described in `recall/live/convert.py`. Commits are synchronous=FULL: durable once acknowledged.
+Payloads are described in `recall/live/convert.py`, the checksums of meta, items and users in
+`recall/live/catalog_rows.py`; interactions have none: a damaged one changes a count or a history by one event.
+Commits are synchronous=FULL: durable once acknowledged. Until the first release, version 1 may still change.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
+from recall.live.catalog_rows import meta_checksum
 from recall.schema import DataSchema
 
 FORMAT_VERSION = 1
@@ -31,12 +34,13 @@ BUSY_TIMEOUT_SECONDS = 30.0
 
 _MAGIC = b"SQLite format 3\x00"
 _TABLES = """
-CREATE TABLE meta (uuid TEXT NOT NULL, schema TEXT NOT NULL);
+CREATE TABLE meta (uuid TEXT NOT NULL, schema TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE counter (sequence INTEGER NOT NULL);
 CREATE TABLE items (
-    sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE, deleted INTEGER NOT NULL, payload BLOB NOT NULL
+    sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE, deleted INTEGER NOT NULL, payload BLOB NOT NULL,
+    checksum INTEGER NOT NULL
 );
-CREATE TABLE users (user_id TEXT NOT NULL PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE users (user_id TEXT NOT NULL PRIMARY KEY, payload BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE interactions (
     insertion INTEGER PRIMARY KEY, user_id TEXT NOT NULL, item_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
     UNIQUE (user_id, timestamp, item_id)
@@ -75,7 +79,8 @@ def _fill(path: Path, schema: DataSchema) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         connection.executescript(_TABLES)
-        connection.execute("INSERT INTO meta VALUES (?, ?)", (str(uuid.uuid4()), schema.model_dump_json()))
+        row = str(uuid.uuid4()), schema.model_dump_json()
+        connection.execute("INSERT INTO meta VALUES (?, ?, ?)", (*row, meta_checksum(*row)))
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
@@ -140,6 +145,8 @@ def translated_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
         raise
+    except UnicodeDecodeError as error:  # a message of SQLite that quotes damaged bytes
+        raise CatalogError(f"{path}: {error}; {_CURES[sqlite3.SQLITE_CORRUPT]}") from error
     except sqlite3.DatabaseError as error:
         try:
             code = error.sqlite_errorcode & 0xFF  # the upper bits say which variant

@@ -48,7 +48,7 @@ class Follower:
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """Stored items that the model cannot embed, with the reason."""
+        """Stored items that are damaged or that the model cannot embed, with the reason."""
         return self._skipped
 
     def catch_up(self, trials: Mapping[str, Trial] | None = None) -> None:
@@ -75,7 +75,8 @@ class Follower:
                 return
 
     def _apply(self, changes: Sequence[StoredItem], trials: Mapping[str, Trial], *, sequence: int) -> None:
-        live = [item for item in changes if not item.deleted]
+        damaged = {item.item_id: item.damage for item in changes if item.damage}
+        live = [item for item in changes if not item.deleted and not item.damage]
         tried = {i.item_id: t for i in live if (t := trials.get(i.item_id)) and same_features(t.features, i.features)}
         rest = [item for item in live if item.item_id not in tried]
         embedded = embed_stored(self.generation.model, [i.item_id for i in rest], [i.features for i in rest])
@@ -83,10 +84,10 @@ class Follower:
         self.generation.index.apply(
             [*tried, *embedded.item_ids],
             np.concatenate([_stacked(tried, self.generation.model.dim), embedded.vectors]),
-            deleted=[*gone, *embedded.skipped],
+            deleted=[*gone, *embedded.skipped, *damaged],
             sequence=sequence,
         )
-        self._note(changes, embedded.skipped)
+        self._note(changes, embedded.skipped | damaged)
 
     def _note(self, changes: Sequence[StoredItem], skipped: Mapping[str, str]) -> None:
         for item in changes:

@@ -57,7 +57,7 @@ class Generation:
         index: Live vectors by item id; the one mutable part, written by its follower alone.
         popularity: Interaction counts at the time of the snapshot.
         snapshot: Folder name of the snapshot; empty for one built in memory.
-        skipped: Items stored at the time of the snapshot that the model cannot embed, with the reason.
+        skipped: Items stored at the time of the snapshot that were damaged or cannot be embedded, with the reason.
     """
 
     model: Embedder

@@ -56,7 +56,7 @@ class Ingest:
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """Stored items that the served model cannot embed, with the reason."""
+        """Stored items that are damaged or that the served model cannot embed, with the reason."""
         return self._follower.skipped
 
     def upsert(self, items: Sequence[ItemRecord], *, validate_only: bool = False) -> WriteResult:

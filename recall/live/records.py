@@ -32,6 +32,7 @@ class StoredItem:
         deleted: Whether it was a deletion; features and attributes are empty then.
         features: Raw model inputs by name; vectors are read-only.
         attributes: Columns that only filters use.
+        damage: What is wrong with the stored row and the cure; nothing else of it is known then. Empty for a whole row.
     """
 
     item_id: str
@@ -39,6 +40,7 @@ class StoredItem:
     deleted: bool = False
     features: FeatureMap = field(default_factory=dict)
     attributes: FeatureMap = field(default_factory=dict)
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ manifest and its checksums. The manifest's facts:
     model_id      the model
     index         kind, and its parameters
     num_items     rows of every space
-    num_skipped   stored items that the model cannot embed
+    num_skipped   stored items that are damaged or that the model cannot embed
     dim           length of its vectors
     parts         where the parts are
 

@@ -24,7 +24,7 @@ class Status:
         num_fresh: Live items written since the snapshot.
         num_deleted: Rows of the base that were deleted or replaced.
         num_items: Items that can be retrieved.
-        num_skipped: Stored items that the model cannot embed.
+        num_skipped: Stored items that are damaged or that the model cannot embed.
         index_kind: Kind of the base index.
         index_parameters: What it was built with.
         dim: Length of a vector.

@@ -214,7 +214,7 @@ def test_damaged_payload_names_the_item(catalog: Catalog) -> None:
         connection.execute("UPDATE items SET payload = x'ffffff'")
     file.close()
 
-    with pytest.raises(CatalogError, match="payload of 'a' is damaged"):
+    with pytest.raises(CatalogError, match="item 'a': its row 1 in the catalogue is damaged"):
         catalog.get_item("a")
 
 

@@ -13,6 +13,7 @@ from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
 from recall.live import catalog_file
 from recall.live.catalog import Catalog
 from recall.live.catalog_file import translated_errors
+from recall.live.catalog_rows import meta_checksum
 from recall.live.records import ItemRecord
 from recall.schema import DataSchema
 
@@ -71,7 +72,9 @@ def test_open_refuses_a_folder(tmp_path: Path) -> None:
 def test_open_refuses_a_data_schema_it_cannot_read(path: Path) -> None:
     connection = sqlite3.connect(path)
     with connection:
+        connection.create_function("meta_checksum", 2, meta_checksum)
         connection.execute("""UPDATE meta SET schema = '{"colour": 1}'""")
+        connection.execute("UPDATE meta SET checksum = meta_checksum(uuid, schema)")
     connection.close()
 
     with pytest.raises(CatalogError, match="data schema is unreadable"):
@@ -90,11 +93,11 @@ def test_damage_inside_the_file_is_reported_where_it_is_met(path: Path) -> None:
 def test_text_that_is_no_utf8_is_reported_as_damage(path: Path) -> None:
     connection = sqlite3.connect(path)
     with connection:
-        connection.execute("UPDATE items SET item_id = CAST(x'ff41' AS TEXT) WHERE sequence = 7")
+        connection.execute("INSERT INTO interactions VALUES (1, 'u', CAST(x'ff41' AS TEXT), 0)")
     connection.close()
 
     with Catalog.open(path) as catalog, pytest.raises(CatalogError, match="the file is damaged") as caught:
-        catalog.changes(0, limit=100)
+        catalog.popularity()
 
     assert str(path) in str(caught.value)
 
@@ -176,7 +179,7 @@ def fill_up(file: catalog_file.CatalogFile) -> None:
         connection.execute(f"PRAGMA max_page_count = {num_pages}")  # SQLite reports it as it reports a full disk
         connection.execute("UPDATE counter SET sequence = 900")
         for number in range(1000):
-            connection.execute("INSERT INTO users VALUES (?, zeroblob(5000))", (str(number),))
+            connection.execute("INSERT INTO users VALUES (?, zeroblob(5000), 0)", (str(number),))
 
 
 def test_full_disk_is_told_apart_and_the_write_is_undone(path: Path) -> None:

@@ -1,0 +1,99 @@
+r"""Rows of the catalogue and their checksums.
+
+The checksum of a row is the CRC-32 (IEEE 802.3, as in zlib) of these bytes, numbers in decimal digits:
+
+    meta   uuid, "\n", schema
+    items  sequence, " ", 0 or for a deletion 1, " ", id, "\n", payload
+    users  id, "\n", payload
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple, TypeAlias
+
+from google.protobuf.message import DecodeError
+
+from recall.live.convert import from_payload, to_payload
+from recall.live.records import ItemRecord, StoredItem, UserRecord
+from recall.schema import FeatureMap
+
+ITEM_COLUMNS = "sequence, CAST(item_id AS BLOB), deleted, CAST(payload AS BLOB), checksum"
+"""What `ItemRow` reads; as BLOB, because SQLite's Python module refuses text that is no UTF-8 any more."""
+
+ItemValues: TypeAlias = tuple[int, str, int, bytes, int]
+UserValues: TypeAlias = tuple[str, bytes, int]
+
+
+def meta_checksum(catalog_uuid: str, schema: str) -> int:
+    """Returns the checksum of the row of `meta`."""
+    return _checksum(f"{catalog_uuid}\n".encode(), schema.encode())
+
+
+def item_values(sequence: int, item_id: str, payload: bytes) -> ItemValues:
+    """Returns sequence, id, deleted, payload and checksum, as they are stored."""
+    return sequence, item_id, 0, payload, _checksum(f"{sequence} 0 {item_id}\n".encode(), payload)
+
+
+def tombstone_values(sequence: int, item_id: str) -> ItemValues:
+    """Returns what is stored of a deleted item."""
+    return sequence, item_id, 1, b"", _checksum(f"{sequence} 1 {item_id}\n".encode(), b"")
+
+
+def user_values(user: UserRecord) -> UserValues:
+    """Returns id, payload and checksum, as they are stored."""
+    payload = to_payload(user.features, {})
+    return user.user_id, payload, _checksum(f"{user.user_id}\n".encode(), payload)
+
+
+def user_features(user_id: str, payload: bytes, checksum: int) -> FeatureMap | None:
+    """Returns the features of a stored user, or None where the row is damaged."""
+    if not isinstance(payload, bytes) or checksum != _checksum(f"{user_id}\n".encode(), payload):
+        return None
+    return from_payload(payload)[0]
+
+
+class ItemRow(NamedTuple):
+    """One row of `items` as it was read; a damaged one may hold any type in any column."""
+
+    sequence: int
+    name: bytes
+    deleted: int
+    payload: bytes
+    checksum: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the row is as it was written."""
+        if not isinstance(self.name, bytes) or not isinstance(self.payload, bytes):
+            return False
+        head = b"%b %b\n" % (f"{self.sequence} {self.deleted}".encode(), self.name)
+        return self.checksum == _checksum(head, self.payload)
+
+    @property
+    def shown_id(self) -> str:
+        """The id, readable whatever the damage."""
+        return self.name.decode(errors="backslashreplace") if isinstance(self.name, bytes) else ""
+
+    def stored(self) -> StoredItem:
+        """Returns the item of a whole row."""
+        item_id = self.name.decode()
+        try:
+            features, attributes = from_payload(self.payload)
+        except DecodeError as error:  # written so by another program
+            return StoredItem(item_id=item_id, sequence=self.sequence, damage=f"its payload is unreadable: {error}")
+        return StoredItem(
+            item_id=item_id,
+            sequence=self.sequence,
+            deleted=bool(self.deleted),
+            features=features,
+            attributes=attributes,
+        )
+
+    def holds(self, item: ItemRecord) -> bool:
+        """Returns whether this is a whole row of just this item."""
+        return self.payload == to_payload(item.features, item.attributes) and not self.deleted and self.is_whole
+
+
+def _checksum(head: bytes, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(head))
