@@ -89,7 +89,7 @@ class ItemReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReply:
-    """What a server serves; the fields are those of `recall.v1.GetStatusResponse`, features as name to kind."""
+    """What a server serves; the fields are those of `recall.v1.GetStatusResponse`, columns as name to kind."""
 
     model_id: str
     sequence: int
@@ -104,6 +104,7 @@ class StatusReply:
     index_parameters: Mapping[str, str]
     dim: int
     item_features: Mapping[str, str]
+    item_attributes: Mapping[str, str]
     user_features: Mapping[str, str]
     last_switch_error: str
 
@@ -124,6 +125,7 @@ class StatusReply:
             index_parameters=dict(reply.index_parameters),
             dim=reply.dim,
             item_features={feature.name: feature.kind for feature in reply.item_features},
+            item_attributes={feature.name: feature.kind for feature in reply.item_attributes},
             user_features={feature.name: feature.kind for feature in reply.user_features},
             last_switch_error=reply.last_switch_error,
         )

@@ -56,8 +56,3 @@ class DataSchema(BaseModel):
     item_features: tuple[FeatureSpec, ...] = ()
     user_features: tuple[FeatureSpec, ...] = ()
     item_attributes: tuple[FeatureSpec, ...] = ()
-
-    def item_columns(self) -> tuple[FeatureSpec, ...]:
-        """Returns the features of items, then those attributes that are not features."""
-        names = {spec.name for spec in self.item_features}
-        return self.item_features + tuple(s for s in self.item_attributes if s.name not in names)

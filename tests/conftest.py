@@ -36,6 +36,10 @@ SCHEMA = DataSchema(
         FeatureSpec(name="image", kind="vector", domain="image", dim=3),
     ),
     user_features=(FeatureSpec(name="country", kind="category", domain="country"),),
+    item_attributes=(
+        FeatureSpec(name="price", kind="number", domain="price"),
+        FeatureSpec(name="shop", kind="category", domain="shop"),
+    ),
 )
 
 

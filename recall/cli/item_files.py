@@ -1,7 +1,8 @@
 """Items from files, in batches: JSON lines and Parquet for `recall upsert`.
 
 A line of a `.jsonl` file is `{"item_id": "x", "features": {...}, "attributes": {...}}`, the last two optional. A
-`.parquet` file has the column `item_id`; every other column is a feature.
+`.parquet` file has the column `item_id`; every other column is a feature, an attribute or both, as the server says that
+the catalogue has it, which is how `recall load` stores it. A column that the server does not know is a feature.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 from recall.errors import DataError, InvalidRequestError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from recall.live.records import ItemRecord
 
 _KEYS = {"item_id", "features", "attributes"}
@@ -26,18 +29,19 @@ def batches(items: Iterator[ItemRecord], size: int) -> Iterator[list[ItemRecord]
         yield batch
 
 
-def read_items(file: Path, kinds: Mapping[str, str]) -> Iterator[ItemRecord]:
+def read_items(file: Path, features: Mapping[str, str], *, attributes: Mapping[str, str]) -> Iterator[ItemRecord]:
     """Yields the items of a file, lazily.
 
     Args:
         file: A `.jsonl` or `.parquet` file.
-        kinds: Kind of each known feature, to which columns of a Parquet file are cast.
+        features: Kind of each known feature, to which columns of a Parquet file are cast.
+        attributes: Kind of each known attribute likewise; a column may be both.
 
     Raises:
         DataError: The file cannot be read, or a line or row is no item; names file and place.
     """
     if file.suffix == ".parquet":
-        return _of_parquet(file, kinds)
+        return _of_parquet(file, features, attributes)
     if file.suffix in (".jsonl", ".ndjson"):
         return _of_lines(file)
     raise DataError(f"{file} is neither .jsonl nor .parquet; convert or rename it")
@@ -82,22 +86,31 @@ def _record(item_id: str, features: object, attributes: object, *, place: str) -
         raise DataError(f"{place}: {error}") from error
 
 
-def _of_parquet(file: Path, kinds: Mapping[str, str]) -> Iterator[ItemRecord]:
+def _of_parquet(file: Path, features: Mapping[str, str], attributes: Mapping[str, str]) -> Iterator[ItemRecord]:
     import polars as pl
 
     from recall.tables import ITEM_ID
 
-    types = {"number": pl.Float64(), "vector": pl.List(pl.Float32), "set": pl.List(pl.String)}
     try:
         table = pl.read_parquet(file, glob=False)
         if ITEM_ID not in table.columns:
             raise DataError(f"{file} has no column {ITEM_ID!r}; its columns are {', '.join(table.columns)}")
-        wanted = {ITEM_ID: "category"} | {name: kinds[name] for name in table.columns if name in kinds}
-        table = table.with_columns(pl.col(name).cast(types.get(kind, pl.String())) for name, kind in wanted.items())
-        floats = [name for name, dtype in table.schema.items() if dtype.is_float()]
-        table = table.with_columns(pl.col(floats).fill_nan(None))
+        item_ids = table[ITEM_ID].cast(pl.String)
+        columns = table.drop(ITEM_ID)
+        feature_names = [name for name in columns.columns if name in features or name not in attributes]
+        feature_rows = _rows(columns.select(feature_names), features)
+        attribute_rows = _rows(columns.select(name for name in columns.columns if name in attributes), attributes)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{file} cannot be read as items: {error}; write it again") from error
-    for row, values in enumerate(table.iter_rows(named=True)):
-        item_id = values.pop(ITEM_ID)
-        yield _record(item_id or "", values, {}, place=f"{file}, row {row}")
+    for row, item_id in enumerate(item_ids):
+        yield _record(item_id or "", next(feature_rows, {}), next(attribute_rows, {}), place=f"{file}, row {row}")
+
+
+def _rows(table: pl.DataFrame, kinds: Mapping[str, str]) -> Iterator[dict[str, object]]:
+    import polars as pl
+
+    types = {"number": pl.Float64(), "vector": pl.List(pl.Float32), "set": pl.List(pl.String)}
+    known = [pl.col(name).cast(types.get(kinds[name], pl.String())) for name in table.columns if name in kinds]
+    table = table.with_columns(known)
+    floats = [name for name, dtype in table.schema.items() if dtype.is_float()]
+    return table.with_columns(pl.col(floats).fill_nan(None)).iter_rows(named=True)

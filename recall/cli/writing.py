@@ -39,8 +39,9 @@ def upsert(
         raise typer.BadParameter("give either --item-id with --features, or --file", param_hint="--item-id")
     with RecallClient(target, timeout_seconds=timeout) as client:
         if file is not None:
-            kinds = client.status().item_features if file.suffix == ".parquet" else {}
-            groups = batches(read_items(file, kinds), _BATCH)
+            status = client.status()
+            rows = read_items(file, status.item_features, attributes=status.item_attributes)
+            groups = batches(rows, _BATCH)
         else:
             given = checked_features(json_object(features, "--features") or {})
             more = checked_features(json_object(attributes, "--attributes") or {}, path="attributes")

@@ -28,8 +28,9 @@ class Status:
         index_kind: Kind of the base index.
         index_parameters: What it was built with.
         dim: Length of a vector.
-        item_features: Item columns that the model or the catalogue knows; those of the model first.
-        user_features: User columns likewise.
+        item_features: Model inputs of an item that the model or the catalogue knows; those of the model first.
+        item_attributes: Columns of an item that filters may use, features among them.
+        user_features: Model inputs of a user, as those of an item.
         last_switch_error: Why the current snapshot is not served; empty where it is.
     """
 
@@ -46,6 +47,7 @@ class Status:
     index_parameters: Parameters
     dim: int
     item_features: tuple[FeatureSpec, ...]
+    item_attributes: tuple[FeatureSpec, ...]
     user_features: tuple[FeatureSpec, ...]
     last_switch_error: str
 
@@ -67,7 +69,8 @@ def status_of(generation: Generation, catalog: Catalog, *, num_skipped: int, las
         index_kind=generation.index.base.kind,
         index_parameters=generation.index.base.parameters(),
         dim=generation.model.dim,
-        item_features=_merged(trained.item_features, stored.item_columns()),
+        item_features=_merged(trained.item_features, stored.item_features),
+        item_attributes=stored.item_attributes,
         user_features=_merged(trained.user_features, stored.user_features),
         last_switch_error=last_switch_error,
     )

@@ -79,6 +79,7 @@ def status_response(status: Status) -> pb.GetStatusResponse:
         index_parameters={name: str(value) for name, value in status.index_parameters.items()},
         dim=status.dim,
         item_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.item_features],
+        item_attributes=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.item_attributes],
         user_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.user_features],
         last_switch_error=status.last_switch_error,
     )

@@ -241,7 +241,7 @@ class Feature(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error")
+    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error", "item_attributes")
     class IndexParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -264,6 +264,7 @@ class GetStatusResponse(_message.Message):
     ITEM_FEATURES_FIELD_NUMBER: _ClassVar[int]
     USER_FEATURES_FIELD_NUMBER: _ClassVar[int]
     LAST_SWITCH_ERROR_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     sequence: int
     snapshot: str
@@ -279,4 +280,5 @@ class GetStatusResponse(_message.Message):
     item_features: _containers.RepeatedCompositeFieldContainer[Feature]
     user_features: _containers.RepeatedCompositeFieldContainer[Feature]
     last_switch_error: str
-    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ...) -> None: ...
+    item_attributes: _containers.RepeatedCompositeFieldContainer[Feature]
+    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ..., item_attributes: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ...) -> None: ...

@@ -80,6 +80,15 @@ def test_upsert_takes_files(run: Run, server: RecallServer, tmp_path: Path, suff
     assert out.startswith("stored 1,500 items, sequence 1508")
 
 
+def test_upsert_of_parquet_stores_attributes(run: Run, server: RecallServer, tmp_path: Path) -> None:
+    file = tmp_path / "items.parquet"
+    pl.DataFrame({"item_id": ["x"], "price": [3], "shop": ["south"], "topic": ["a"]}).write_parquet(file)
+    assert run("upsert", "--target", server.address, "--file", file)[0] == 0
+    stored = json.loads(run("get", "--target", server.address, "x", "--json", "-")[1])
+    assert stored["features"] == {"price": 3.0, "topic": "a"}
+    assert stored["attributes"] == {"price": 3.0, "shop": "south"}
+
+
 def test_failing_file_says_what_was_written_before(run: Run, server: RecallServer, tmp_path: Path) -> None:
     file = tmp_path / "items.jsonl"
     lines = [json.dumps({"item_id": f"i{n}"}) for n in range(1000)]
