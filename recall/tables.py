@@ -22,6 +22,7 @@ from recall.columns import feature_rows, schema_of
 from recall.dataset_config import DatasetConfig
 from recall.errors import DataError
 from recall.schema import DataSchema, FeatureMap
+from recall.values import MAX_ID_BYTES
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -68,7 +69,7 @@ class DataFolder:
         """Reads ids, features and attributes of all items, in file order.
 
         Raises:
-            DataError: An id is null, empty or repeated, or a cell does not fit its column's kind.
+            DataError: An id is null, empty, too long or repeated, or a cell does not fit its column's kind.
         """
         return item_rows(self.path / ITEMS_FILE, self.schema)
 
@@ -92,7 +93,8 @@ class DataFolder:
         Rows of items that `items.parquet` does not hold are left out with a notice.
 
         Raises:
-            DataError: A null id, a repeated (user, item, timestamp), a pair in two parts of the split, or a wrong type.
+            DataError: A null or too long id, a repeated (user, item, timestamp), a pair in two parts of the split, or a
+                wrong type.
         """
         file = self.path / INTERACTIONS_FILE
         table = _interaction_columns(_read(file), file)
@@ -111,7 +113,7 @@ def item_rows(file: Path, schema: DataSchema) -> tuple[list[str], list[FeatureMa
     A column of the schema that the file lacks is missing in every item.
 
     Raises:
-        DataError: An id is null, empty or repeated, or a cell does not fit its column's kind.
+        DataError: An id is null, empty, too long or repeated, or a cell does not fit its column's kind.
     """
     table = _read(file)
     ids = _unique_ids(table, ITEM_ID, file)
@@ -154,7 +156,13 @@ def _as_id(table: pl.DataFrame, column: str, file: Path) -> pl.Series:
     missing = (series.is_null() | (series.cast(pl.String) == "")).fill_null(value=True)
     if missing.any():
         raise DataError(f"{file}, row {missing.arg_true()[0]}: {column} is null or empty; give every row an id")
-    return series.cast(pl.String)
+    ids = series.cast(pl.String)
+    too_long = ids.str.len_bytes() > MAX_ID_BYTES
+    if too_long.any():
+        row = too_long.arg_true()[0]
+        seen = f"{column} {ids[row][:40]!r}... has {len(ids[row].encode())} bytes of UTF-8"
+        raise DataError(f"{file}, row {row}: {seen}; give every row an id of at most {MAX_ID_BYTES}")
+    return ids
 
 
 def _unique_ids(table: pl.DataFrame, column: str, file: Path) -> list[str]:

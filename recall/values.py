@@ -1,4 +1,4 @@
-"""Checking of raw feature values at the edge: a table cell or a request field becomes a `FeatureValue` here."""
+"""Checking at the edge: a table cell or a request field becomes a `FeatureValue` here; the longest id."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 import numpy as np
 
 from recall.schema import FeatureSpec, FeatureValue
+
+MAX_ID_BYTES = 512
+"""Longest item or user id in UTF-8, in tables and on the wire."""
 
 
 def checked_value(spec: FeatureSpec, value: object) -> FeatureValue | None:

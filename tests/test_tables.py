@@ -221,6 +221,7 @@ def test_same_pair_of_two_users_or_items_is_no_duplicate(make: Make) -> None:
         ({**PAIRS, "user_id": ["u", None, "v"]}, "row 1: user_id is null or empty; give every row an id"),
         ({**PAIRS, "item_id": ["a", "b", None]}, "row 2: item_id is null or empty"),
         ({**PAIRS, "item_id": ["", "b", "a"]}, "row 0: item_id is null or empty"),
+        ({**PAIRS, "user_id": ["u", "é" * 256 + "x", "v"]}, "user_id 'é.*'... has 513 bytes of UTF-8.*at most 512"),
         ({**PAIRS, "user_id": [1.0, 2.0, 3.0]}, "'user_id' is Float64; ids are strings or integers"),
         ({"user_id": ["u"]}, "no column 'item_id'; its columns are"),
         ({"item_id": ["a"]}, "no column 'user_id'"),
@@ -255,6 +256,7 @@ def test_interactions_that_break_the_contract_are_refused(pairs: Any, message: s
     [
         ({"item_id": ["a", "b", "a"]}, "row 2: item_id 'a' stands there twice; keep one row an id"),
         ({"item_id": [1, None]}, "row 1: item_id is null or empty"),
+        ({"item_id": ["é" * 256, "x" * 513]}, "row 1: item_id 'x.*'... has 513 bytes of UTF-8.*an id of at most 512"),
         ({"title": ["a"]}, "no column 'item_id'"),
         ({"item_id": ["a", "b"], "price": [1.0, float("inf")]}, "row 1, column 'price': inf is not finite"),
         ({"item_id": ["a", "b"], "image": [[1.0, 2.0], [1.0]]}, r"row 1, column 'image': it has shape \[1\]; send 2"),

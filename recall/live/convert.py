@@ -15,9 +15,7 @@ from recall.errors import FieldViolation
 from recall.live.records import ItemRecord
 from recall.schema import DataSchema, FeatureMap, FeatureSpec, FeatureValue
 from recall.v1 import recall_pb2 as pb
-from recall.values import checked_value
-
-MAX_ID_BYTES = 512
+from recall.values import MAX_ID_BYTES, checked_value
 
 
 def features_to_messages(features: FeatureMap) -> dict[str, pb.FeatureValue]:
