@@ -1,0 +1,115 @@
+"""Writes the committed samples of the disk formats: `python tests/samples/make.py`.
+
+A folder `v1` beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what
+reading them gave when they were written. What is committed stays: later releases must read it. A new format version
+gets a new folder.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from index.factory import IndexConfig
+from recall.live.catalog import Catalog
+from recall.live.config import RebuildConfig
+from recall.live.load import load
+from recall.live.query import RecallQuery
+from recall.live.rebuild import rebuild
+from recall.live.records import ItemRecord
+from recall.live.service import RecallSystem
+from recall.model.config import CodeConfig, DecoderConfig, ProjectionConfig, TowerConfig
+from recall.tables import DataFolder
+from training.config import LossConfig, TrainConfig
+from training.train import RunOptions, train
+
+KINDS = ("flat", "hnsw", "lsh")
+NUM_ITEMS, NUM_USERS = 12, 6
+DECODER = DecoderConfig(width=8, depth=1)
+TOWERS = TowerConfig(
+    dim=8,
+    id_code=CodeConfig(k=16),
+    id_decoder=DECODER,
+    content_projection=ProjectionConfig(rank=8),
+    category_code=CodeConfig(k=8),
+    feature_decoder=DECODER,
+    max_history=4,
+    max_sketch_bytes=1 << 12,
+)
+CONFIG = """[item_features]
+title = "text"
+tags = "set"
+brand = "category"
+year = "number"
+image = "vector"
+[item_attributes]
+brand = "category"
+"""
+
+
+def write_data(folder: Path) -> None:
+    """Writes a data folder with every kind of feature, ids beyond ASCII and a gap."""
+    folder.mkdir()
+    rows = range(NUM_ITEMS)
+    items = {
+        "item_id": [f"i{row}" if row else "é" for row in rows],
+        "title": [None if row == 5 else f"word{row % 4} of story{row % 3}" for row in rows],
+        "tags": [[f"tag{row % 3}", "all"] for row in rows],
+        "brand": [f"brand{row % 2}" for row in rows],
+        "year": [1990.0 + row for row in rows],
+        "image": [[float(row % 4), 1.0] for row in rows],
+    }
+    pl.DataFrame(items).write_parquet(folder / "items.parquet")
+    pairs = [(user, (user * 2 + n) % (NUM_ITEMS - 2)) for user in range(NUM_USERS) for n in range(4)]
+    events = {"user_id": [f"u{user}" for user, _ in pairs], "item_id": [items["item_id"][item] for _, item in pairs]}
+    pl.DataFrame({**events, "timestamp": list(range(len(pairs)))}).write_parquet(folder / "interactions.parquet")
+    ages = [20.0 + user for user in range(NUM_USERS)]
+    pl.DataFrame({"user_id": [f"u{user}" for user in range(NUM_USERS)], "age": ages}).write_parquet(
+        folder / "users.parquet"
+    )
+    (folder / "dataset.toml").write_text(CONFIG, encoding="utf-8")
+
+
+def expected(out: Path) -> dict[str, object]:
+    """Serves the newest snapshot and returns what it answers."""
+    system = RecallSystem.start(out / "snapshots", out / "catalog.sqlite")
+    try:
+        item_ids = sorted(system.generation.index.item_ids())
+        vectors, _ = system.generation.index.gather(item_ids)
+        return {
+            "model_id": system.generation.model.model_id,
+            "sequence": system.status().sequence,
+            "item_ids": item_ids,
+            "vectors": [[round(float(value), 6) for value in vector] for vector in vectors],
+            "popularity": dict(system.generation.popularity.ranking),
+            "recalled": system.recall(RecallQuery(user_id="u1", limit=5)).item_ids,
+        }
+    finally:
+        system.close()
+
+
+def make(out: Path, data: Path) -> None:
+    """Writes the samples to the new folder `out`, made from a data folder that is written to the new folder `data`."""
+    out.mkdir()
+    write_data(data)
+    config = TrainConfig(towers=TOWERS, loss=LossConfig(uniform_negatives=4), epochs=1, batch_size=8, threads=1)
+    train(data, out / "model", config, options=RunOptions(seed=1, device="cpu"))
+    load(DataFolder.open(data), out / "catalog.sqlite")
+    with Catalog.open(out / "catalog.sqlite") as catalog:
+        catalog.put_items([ItemRecord(item_id="unfit", features={"year": "soon"})])
+        catalog.delete_items(["i11"])
+        for kind in KINDS:
+            settings = RebuildConfig(index=IndexConfig(kind=kind), keep_snapshots=len(KINDS))
+            rebuild(out / "model", out / "catalog.sqlite", out / "snapshots", config=settings)
+        catalog.put_items([ItemRecord(item_id="late", features={"title": "word1 of story2", "year": 2001.0})])
+        catalog.delete_items(["i10"])
+    (out / "expected.json").write_text(json.dumps(expected(out), indent=1, ensure_ascii=False), encoding="utf-8")
+    (out / "snapshots" / ".rebuild.lock").unlink()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        make(Path(__file__).parent / "v1", Path(scratch) / "data")
