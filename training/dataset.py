@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from recall.errors import DataError
 from recall.schema import DataSchema, FeatureMap
 from recall.tables import ITEM_ID, SPLIT, TIMESTAMP, TRAIN, USER_ID, VALIDATION, DataFolder
-from training.references import with_references
+from training.references import Side, with_references
 from training.split import assign_split, carve_validation
 
 RowArray: TypeAlias = NDArray[np.int64]
@@ -90,13 +90,8 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
     user_ids = list(dict.fromkeys(known_users + split[USER_ID].to_list()))
     if not (carved[SPLIT] == TRAIN).any():
         raise DataError(f"{folder.path} has no training interaction; check its split and interactions.min_weight")
-    return TrainingData(
-        schema=schema.model_copy(
-            update={
-                "item_features": with_references(schema.item_features, items, item_ids, id_domain=ITEM_ID),
-                "user_features": with_references(schema.user_features, known_features, user_ids, id_domain=USER_ID),
-            }
-        ),
+    data = TrainingData(
+        schema=schema,
         item_ids=item_ids,
         items=items,
         user_ids=user_ids,
@@ -106,6 +101,18 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
         refitted=_rows(split, user_ids, item_ids, part=TRAIN),
         carved=not split[SPLIT].eq(VALIDATION).any(),
     )
+    return _with_references(data, seed)
+
+
+def _with_references(data: TrainingData, seed: int) -> TrainingData:
+    seen = data.histories(len(data.train))
+    items = Side(id_domain=ITEM_ID, ids=data.item_ids, rows=data.items, seen=seen.T.tocsr())
+    users = Side(id_domain=USER_ID, ids=data.user_ids, rows=data.users, seen=seen)
+    features = {
+        "item_features": with_references(data.schema.item_features, items, seed=seed),
+        "user_features": with_references(data.schema.user_features, users, seed=seed),
+    }
+    return replace(data, schema=data.schema.model_copy(update=features))
 
 
 def select_features(schema: DataSchema, names: Sequence[str] | None) -> DataSchema:

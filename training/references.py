@@ -1,42 +1,89 @@
 """Which set features name other rows of their own side, such as citations (items) or friends (users).
 
-A set feature without a hash domain of its own is taken as references where at least half of its values are ids of that
-side; its values then share their hash domain with the ids. Said by a notice.
+Codes that only look like ids are common, so two things are asked of a set feature without a hash domain of its own. At
+least half of its distinct values are ids of that side. And rows that it would link are alike: the mean cosine of their
+train interactions is at least 1.5 times that of the same links shuffled, over at least 100 links between rows seen in
+train. Measured: citations of articles 15, friends of listeners 1.9, category codes of shop items that run over the same
+integers as the ids .9. The values of such a feature share their hash domain with the ids. Said by a notice.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
 
 from recall.schema import FeatureMap, FeatureSpec
 
 _LEAST_SHARE = 0.5
+_LEAST_LIFT = 1.5
+_LEAST_LINKS = 100
+_MOST_LINKS = 20_000
 _LOG = logging.getLogger(__name__)
 
 
-def with_references(
-    specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], ids: Collection[str], *, id_domain: str
-) -> tuple[FeatureSpec, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """Items or users, as far as references are concerned.
+
+    Attributes:
+        id_domain: Hash domain of the ids.
+        ids: All ids.
+        rows: Raw features; there may be fewer than ids.
+        seen: [len(ids), others] train interactions as ones.
+    """
+
+    id_domain: str
+    ids: Sequence[str]
+    rows: Sequence[FeatureMap]
+    seen: csr_matrix
+
+
+def with_references(specs: Sequence[FeatureSpec], side: Side, *, seed: int) -> tuple[FeatureSpec, ...]:
     """Returns the features, those that are references in the domain of the ids.
 
     Args:
         specs: Features of one side.
-        rows: Raw features of all its rows.
-        ids: All its ids.
-        id_domain: Hash domain of the ids.
+        side: Its rows.
+        seed: Of the links looked at and their shuffling.
     """
-    known = frozenset(ids)
+    row_of = {row_id: row for row, row_id in enumerate(side.ids)}
     out = []
     for spec in specs:
-        if spec.kind == "set" and spec.domain == spec.name and _share_of(spec, rows, known) >= _LEAST_SHARE:
-            _LOG.info("the values of %s are taken as references to %s", spec.name, id_domain)
-            spec = spec.model_copy(update={"domain": id_domain})
+        if spec.kind == "set" and spec.domain == spec.name and _are_references(spec, side, row_of, seed):
+            _LOG.info("the values of %s are taken as references to %s", spec.name, side.id_domain)
+            spec = spec.model_copy(update={"domain": side.id_domain})
         out.append(spec)
     return tuple(out)
 
 
-def _share_of(spec: FeatureSpec, rows: Sequence[FeatureMap], ids: frozenset[str]) -> float:
-    values = {value for row in rows if spec.name in row for value in cast(tuple[str, ...], row[spec.name])}
-    return len(values & ids) / len(values) if values else 0.0
+def _are_references(spec: FeatureSpec, side: Side, row_of: dict[str, int], seed: int) -> bool:
+    values = {value for row in side.rows for value in _values(spec, row)}
+    if not values or len(values & row_of.keys()) < _LEAST_SHARE * len(values):
+        return False
+    links = [(row, row_of[v]) for row, raw in enumerate(side.rows) for v in _values(spec, raw) if v in row_of]
+    return _lift(np.array(links, dtype=np.int64), side.seen, seed) >= _LEAST_LIFT
+
+
+def _values(spec: FeatureSpec, row: FeatureMap) -> tuple[str, ...]:
+    return cast(tuple[str, ...], row.get(spec.name, ()))
+
+
+def _lift(links: NDArray[np.int64], seen: csr_matrix, seed: int) -> float:
+    """Returns how much more alike linked rows are than shuffled ones; 0 where there are too few links to tell."""
+    counts = np.diff(seen.indptr)
+    usable = (counts[links] > 0).all(axis=1) & (links[:, 0] != links[:, 1])
+    links = links[usable]
+    if len(links) < _LEAST_LINKS:
+        return 0.0
+    rng = np.random.default_rng(seed)
+    links = links[rng.permutation(len(links))[:_MOST_LINKS]]
+    unit = diags(1.0 / np.sqrt(np.maximum(counts, 1))) @ seen
+    linked = float(unit[links[:, 0]].multiply(unit[links[:, 1]]).sum())
+    shuffled = float(unit[links[:, 0]].multiply(unit[rng.permutation(links[:, 1])]).sum())
+    return linked / max(shuffled, 1e-9)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recall.model.config import CodeConfig, DecoderConfig, TowerConfig
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 from training.dataset import TrainingData
-from training.references import with_references
+from training.references import Side, with_references
 from training.setup import build_model
 
 CITES = FeatureSpec(name="cites", kind="set", domain="cites")
@@ -19,27 +22,40 @@ def _cites(*values: str) -> FeatureMap:
     return {"cites": values}
 
 
-@pytest.mark.parametrize(
-    ("rows", "domain"),
-    [
-        ([_cites("1", "2"), _cites("3", "elsewhere")], "item_id"),
-        ([_cites("1"), _cites("elsewhere")], "item_id"),
-        ([_cites("1"), _cites("elsewhere", "nowhere")], "cites"),
-        ([{}, {}], "cites"),
-    ],
-)
-def test_set_is_a_reference_where_half_of_its_values_are_ids(rows: list[FeatureMap], domain: str) -> None:
-    assert with_references([CITES, TAGS], rows, ["1", "2", "3"], id_domain="item_id") == (
-        CITES.model_copy(update={"domain": domain}),
-        TAGS,
-    )
+def _side(rows: Sequence[FeatureMap], *, linked_alike: bool = True) -> Side:
+    """Rows 0 to 199 in 50 groups of four: linked rows share their users, or only rows of the same place do."""
+    groups = np.arange(200) // 4 if linked_alike else np.arange(200) % 4
+    seen = csr_matrix((np.ones(200, dtype=np.float32), (np.arange(200), groups)), shape=(200, 50))
+    return Side(id_domain="item_id", ids=[str(row) for row in range(200)], rows=rows, seen=seen)
+
+
+def _cite_own_group(*, strangers: int = 0) -> list[FeatureMap]:
+    """Each row cites the next one of its group, and `strangers` values that are no ids."""
+    others = [f"elsewhere {n}" for n in range(strangers)]
+    return [_cites(str(row // 4 * 4 + (row + 1) % 4), *others) for row in range(200)]
+
+
+@pytest.mark.parametrize(("strangers", "domain"), [(0, "item_id"), (200, "item_id"), (201, "cites")])
+def test_set_is_a_reference_where_half_of_its_values_are_ids(strangers: int, domain: str) -> None:
+    side = _side(_cite_own_group(strangers=strangers))
+    wanted = (CITES.model_copy(update={"domain": domain}), TAGS)
+    assert with_references([CITES, TAGS], side, seed=0) == wanted
+
+
+def test_codes_that_only_look_like_ids_are_no_references() -> None:
+    side = _side(_cite_own_group(), linked_alike=False)
+    assert with_references([CITES], side, seed=0) == (CITES,)
+
+
+@pytest.mark.parametrize("rows", [[], [{}] * 200, _cite_own_group()[:99]])
+def test_too_few_links_tell_nothing(rows: list[FeatureMap]) -> None:
+    assert with_references([CITES], _side(rows), seed=0) == (CITES,)
 
 
 def test_declared_domain_and_text_are_left_alone() -> None:
     declared = CITES.model_copy(update={"domain": "paper"})
     text = FeatureSpec(name="title", kind="text", domain="title")
-    rows = [{"cites": ("1",), "title": "1"}]
-    assert with_references([declared, text], rows, ["1"], id_domain="item_id") == (declared, text)
+    assert with_references([declared, text], _side(_cite_own_group()), seed=0) == (declared, text)
 
 
 @pytest.fixture
