@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,9 @@ def _next(facts: Facts, story: Story) -> Iterator[str]:
     yield f"{folder}/data  the shop        {folder}/model  the model        {folder}/snapshots  what is served"
     yield f"{folder}/catalog.sqlite  items, users and interactions         {folder}/*.log  what the commands said"
     yield ""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if activate.is_file():
+        yield f"    . {_relative(activate)}"
     yield f"    recall serve --snapshots {folder}/snapshots --catalog {folder}/catalog.sqlite"
     yield "and in another terminal:"
     yield f"    recall query --target localhost:50051 --user {story.user_id}"

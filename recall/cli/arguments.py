@@ -30,7 +30,7 @@ def _json_target(text: str | None) -> str | None:
 
 Target: TypeAlias = Annotated[str, typer.Option("--target", envvar="RECALL_TARGET", help="Server, as HOST:PORT.")]
 Timeout: TypeAlias = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds to wait for an answer.")]
-Limit: TypeAlias = Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 10,000.")]
+Limit: TypeAlias = Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 10,000; 0 for 100.")]
 Json: TypeAlias = Annotated[
     str | None, typer.Option("--json", help="Write JSON to this file, - for stdout.", callback=_json_target)
 ]

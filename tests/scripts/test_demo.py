@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,8 @@ def test_demo_ends_with_one_page(demo_run):
         assert len(figures[channel]) == 3, channel
     assert re.search(r"^recall +p50 [\d.]+ ms, p99 [\d.]+ ms", page, re.MULTILINE)
     assert (folder / "snapshots" / "CURRENT").is_file()
+    activate = Path(sys.prefix) / "bin" / "activate"
+    assert (f"{activate.relative_to(sys.prefix)}\n" in page) == activate.is_file()
 
 
 @pytest.mark.slow
