@@ -27,7 +27,7 @@ NUM_USERS, NUM_ITEMS, PICKS = 40, 60, 6
 
 def _recall(*arguments: object, code: int = 0) -> str:
     result = subprocess.run(
-        [*RECALL, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=ENVIRONMENT
+        [*RECALL, *map(str, arguments)], capture_output=True, text=True, timeout=280, env=ENVIRONMENT
     )
     assert result.returncode == code, result.stderr
     return result.stdout if code == 0 else result.stderr
@@ -87,7 +87,7 @@ def test_item_written_to_a_running_server_is_recalled_until_it_is_deleted(workpl
         assert "deleted 1 of 1" in _recall("delete", *target, "new")
         assert "new" not in json.loads(_recall(*query))["item_ids"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_server_that_is_stopped_while_it_loads_ends_cleanly(workplace: Path, num
         assert process.stderr.readline().startswith("configuration: ")
         process.send_signal(number)
         messages = process.stderr.read()
-        assert (process.wait(timeout=20), "Traceback" in messages, "stats" in messages) == (code, False, False)
+        assert (process.wait(timeout=60), "Traceback" in messages, "stats" in messages) == (code, False, False)
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_rebuild_reaches_a_running_server_and_both_evaluate_alike(workplace: Pat
         (recall,) = [r for r in local["rows"] if (r["slice"], r["metric"]) == ("all", "recall")]
         assert recall["users"] == NUM_USERS
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ _TOPIC_A = {"topic": pb.FeatureValue(string_value="a")}
 
 def _refused(call: Callable[..., Message], request: Message, **options: float) -> grpc.RpcError:
     with pytest.raises(grpc.RpcError) as error:
-        call(request, timeout=options.get("timeout", 5.0))
+        call(request, timeout=options.get("timeout", 30.0))
     return error.value
 
 
@@ -38,7 +38,7 @@ def _fields(error: grpc.RpcError) -> list[str]:
 
 
 def test_recall_answers_a_stored_user_from_the_history_and_leaves_it_out(stub: Stub) -> None:
-    reply = stub.Recall(pb.RecallRequest(user_id="u1", limit=2), timeout=5)
+    reply = stub.Recall(pb.RecallRequest(user_id="u1", limit=2), timeout=30)
     assert list(reply.item_ids) == ["a2", "a3"]
     assert reply.scores == pytest.approx([1.0, 1.0], abs=1e-5)
     assert (reply.answered_from, reply.short_reason) == (pb.ANSWERED_FROM_HISTORY, "")
@@ -48,49 +48,49 @@ def test_recall_answers_a_stored_user_from_the_history_and_leaves_it_out(stub: S
 
 def test_recall_with_candidates_says_why_it_is_short(stub: Stub) -> None:
     request = pb.RecallRequest(user_id="u1", limit=5, candidate_item_ids=pb.ItemIds(item_ids=["b1", "a0", "gone"]))
-    reply = stub.Recall(request, timeout=5)
+    reply = stub.Recall(request, timeout=30)
     assert list(reply.item_ids) == ["b1"]
     assert "candidates" in reply.short_reason
     request.exclude_history = False
-    assert list(stub.Recall(request, timeout=5).item_ids) == ["a0", "b1"]
+    assert list(stub.Recall(request, timeout=30).item_ids) == ["a0", "b1"]
 
 
 def test_recall_of_an_unknown_user_is_answered_from_popularity(stub: Stub) -> None:
-    reply = stub.Recall(pb.RecallRequest(user_id="nobody", limit=3), timeout=5)
+    reply = stub.Recall(pb.RecallRequest(user_id="nobody", limit=3), timeout=30)
     assert list(reply.item_ids) == ["a0", "a1", "a2"]
     assert reply.answered_from == pb.ANSWERED_FROM_POPULARITY
 
 
 def test_recall_takes_a_vector(stub: Stub, topic_direction: Callable[[str], list[float]]) -> None:
     vector = pb.FloatList(values=topic_direction("b"))
-    reply = stub.Recall(pb.RecallRequest(vector=vector, limit=1), timeout=5)
+    reply = stub.Recall(pb.RecallRequest(vector=vector, limit=1), timeout=30)
     assert list(reply.item_ids) == ["b0"]
     assert reply.answered_from == pb.ANSWERED_FROM_VECTOR
 
 
 def test_upserted_item_is_found_at_once_and_gone_after_delete(stub: Stub) -> None:
-    written = stub.UpsertItems(pb.UpsertItemsRequest(items=[pb.Item(item_id="new", features=_TOPIC_A)]), timeout=5)
+    written = stub.UpsertItems(pb.UpsertItemsRequest(items=[pb.Item(item_id="new", features=_TOPIC_A)]), timeout=30)
     assert written.sequence == 9
     similar = pb.SimilarItemsRequest(item=pb.Item(features=_TOPIC_A), limit=10)
-    assert "new" in stub.SimilarItems(similar, timeout=5).item_ids
-    assert "new" in stub.Recall(pb.RecallRequest(user_id="u1", min_sequence=9), timeout=5).item_ids
-    stored = stub.GetItem(pb.GetItemRequest(item_id="new"), timeout=5)
+    assert "new" in stub.SimilarItems(similar, timeout=30).item_ids
+    assert "new" in stub.Recall(pb.RecallRequest(user_id="u1", min_sequence=9), timeout=30).item_ids
+    stored = stub.GetItem(pb.GetItemRequest(item_id="new"), timeout=30)
     assert (stored.item.features["topic"].string_value, stored.item_sequence, stored.retrievable) == ("a", 9, True)
-    deleted = stub.DeleteItems(pb.DeleteItemsRequest(item_ids=["new", "unknown"]), timeout=5)
+    deleted = stub.DeleteItems(pb.DeleteItemsRequest(item_ids=["new", "unknown"]), timeout=30)
     assert deleted.num_deleted == 1
-    assert "new" not in stub.SimilarItems(similar, timeout=5).item_ids
+    assert "new" not in stub.SimilarItems(similar, timeout=30).item_ids
     assert _refused(stub.GetItem, pb.GetItemRequest(item_id="new")).code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_validate_only_stores_nothing_and_warns(stub: Stub) -> None:
     item = pb.Item(item_id="new", features={"colour": pb.FeatureValue(string_value="red")})
-    reply = stub.UpsertItems(pb.UpsertItemsRequest(items=[item], validate_only=True), timeout=5)
+    reply = stub.UpsertItems(pb.UpsertItemsRequest(items=[item], validate_only=True), timeout=30)
     assert {warning.code for warning in reply.warnings} == {"UNKNOWN_FEATURE", "LOW_INFORMATION"}
     assert _refused(stub.GetItem, pb.GetItemRequest(item_id="new")).code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_similar_leaves_the_item_itself_out_and_names_an_unknown_one(stub: Stub) -> None:
-    reply = stub.SimilarItems(pb.SimilarItemsRequest(item_id="a0", limit=3), timeout=5)
+    reply = stub.SimilarItems(pb.SimilarItemsRequest(item_id="a0", limit=3), timeout=30)
     assert list(reply.item_ids) == ["a1", "a2", "a3"]
     error = _refused(stub.SimilarItems, pb.SimilarItemsRequest(item_id="gone"))
     assert error.code() is grpc.StatusCode.NOT_FOUND
@@ -98,14 +98,14 @@ def test_similar_leaves_the_item_itself_out_and_names_an_unknown_one(stub: Stub)
 
 
 def test_status_names_what_is_served(stub: Stub) -> None:
-    status = stub.GetStatus(pb.GetStatusRequest(), timeout=5)
+    status = stub.GetStatus(pb.GetStatusRequest(), timeout=30)
     assert (status.num_items, status.num_base, status.num_fresh, status.dim) == (8, 8, 0, 8)
     assert {feature.name: feature.kind for feature in status.item_features}["tags"] == "set"
     assert status.index_kind == "flat"
 
 
 def test_min_sequence_waits_for_a_write(stub: Stub, system: RecallSystem) -> None:
-    waiting = stub.GetItem.future(pb.GetItemRequest(item_id="new", min_sequence=9), timeout=5)
+    waiting = stub.GetItem.future(pb.GetItemRequest(item_id="new", min_sequence=9), timeout=30)
     time.sleep(0.05)
     system.upsert([ItemRecord(item_id="new", features={"topic": "a"})])
     assert waiting.result().sequence == 9
@@ -161,7 +161,7 @@ def test_bad_request_is_refused_whole_and_the_server_lives(
     error = _refused(calls[method], request_)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert sorted(_fields(error)) == fields
-    status = stub.GetStatus(pb.GetStatusRequest(), timeout=5)
+    status = stub.GetStatus(pb.GetStatusRequest(), timeout=30)
     assert (status.sequence, status.num_items) == (8, 8)
 
 
@@ -181,7 +181,7 @@ def test_request_beyond_the_message_limit_is_refused(
         stub = Stub(channel)
         error = _refused(stub.Recall, pb.RecallRequest(exclude_item_ids=["x" * 500] * 200))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert stub.GetStatus(pb.GetStatusRequest(), timeout=5).num_items == 8
+        assert stub.GetStatus(pb.GetStatusRequest(), timeout=30).num_items == 8
 
 
 def test_calls_beyond_those_in_flight_are_refused_at_once(
@@ -191,7 +191,7 @@ def test_calls_beyond_those_in_flight_are_refused_at_once(
     server.attach(system)
     with grpc.insecure_channel(server.address) as channel:
         stub = Stub(channel)
-        waiting = stub.Recall.future(pb.RecallRequest(min_sequence=9), timeout=5)
+        waiting = stub.Recall.future(pb.RecallRequest(min_sequence=9), timeout=30)
         time.sleep(0.3)
         error = _refused(stub.GetStatus, pb.GetStatusRequest())
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
