@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recall.errors import DataError
-from recall.schema import DataSchema, FeatureMap
+from recall.schema import DataSchema, FeatureMap, FeatureSpec
 from recall.tables import ITEM_ID, SPLIT, TIMESTAMP, TRAIN, USER_ID, VALIDATION, DataFolder
 from training.references import Side, with_references
 from training.split import assign_split, carve_validation
+
+_FEW_VALUES = 20
+_LOG = logging.getLogger(__name__)
 
 RowArray: TypeAlias = NDArray[np.int64]
 
@@ -101,7 +105,22 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
         refitted=_rows(split, user_ids, item_ids, part=TRAIN),
         carved=not split[SPLIT].eq(VALIDATION).any(),
     )
+    _notice_titles("items", data.schema.item_features, data.items)
+    _notice_titles("users", data.schema.user_features, data.users)
     return _with_references(data, seed)
+
+
+def _notice_titles(table: str, specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> None:
+    """Says so where a category looks like a text: nearly every value its own, most of several words."""
+    for spec in specs:
+        values = [str(row[spec.name]) for row in rows if spec.name in row] if spec.kind == "category" else []
+        several = sum(" " in value for value in values)
+        if len(values) >= _FEW_VALUES and len(set(values)) > 0.9 * len(values) and several > 0.5 * len(values):
+            _LOG.warning(
+                "%s.%s is read as a category though nearly every value differs; in dataset.toml, "
+                '[%s_features] %s = "text" makes its words count',
+                table, spec.name, table.removesuffix("s"), spec.name,
+            )  # fmt: skip
 
 
 def _with_references(data: TrainingData, seed: int) -> TrainingData:

@@ -167,8 +167,14 @@ def candidate_set(data: EvaluationData, name: str) -> CandidateSet:
     else:
         chosen = _listed_items(Path(name), frozenset(data.item_ids))
     if not chosen:
-        raise DataError(f"candidates {name!r} are empty for the {data.part} part; choose from {CANDIDATE_NAMES}")
+        raise DataError(f"candidates {name!r} are empty for the {data.part} part: {_why_empty(name)}")
     return CandidateSet(name=name, item_ids=tuple(chosen), is_everything=len(chosen) == len(data.item_ids))
+
+
+def _why_empty(name: str) -> str:
+    if name in ("cold", "cold-split"):
+        return "all of its items have a train interaction; take all or warm, or hold whole items out (rule cold-items)"
+    return f"name item ids, or choose from {CANDIDATE_NAMES}"
 
 
 def evaluation_case(data: EvaluationData, candidates: CandidateSet) -> EvaluationCase:

@@ -18,11 +18,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import SnapshotDamagedError
+from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.factory import IndexConfig, build_index
 from index.live import LiveIndex
 from index.protocols import FloatArray
-from index.snapshot import current, set_current
+from index.snapshot import current, read_manifest, set_current, snapshot_names
 from recall.errors import BusyError, ConfigError
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
@@ -77,6 +77,7 @@ def rebuild(
         ArtifactError: The model cannot be used.
         CatalogError: The catalogue cannot be read.
         BusyError: Another rebuild writes to the same folder.
+        SnapshotMismatchError: The folder holds snapshots of another catalogue.
         ConfigError: `out` cannot be made a folder.
     """
     _make_root(out)
@@ -96,6 +97,7 @@ def rebuild_with(
     report = progress if progress is not None else _silent
     _make_root(out)
     with _only_rebuild(out), Catalog.open(catalog) as opened:
+        _refuse_another_catalog(out, opened.uuid)
         content = _collected(opened, loaded, config, report)
         folder = out / next_name(out, loaded.model.model_id)
         report("index", 0, len(content.item_ids))
@@ -180,6 +182,18 @@ def _served(out: Path) -> list[str]:
         _logger.warning("%s; it is replaced", error)
         return []
     return [] if name is None else [name]
+
+
+def _refuse_another_catalog(out: Path, catalog_uuid: str) -> None:
+    """Two catalogues in one folder would take `CURRENT`, and in time every snapshot, from each other's servers."""
+    for name in snapshot_names(out):
+        try:
+            found = read_manifest(out / name).facts.get("catalog_uuid")
+        except (SnapshotDamagedError, SnapshotMismatchError):
+            continue  # says nothing that could be trusted
+        if found != catalog_uuid:
+            seen = f"{out / name} was made from catalogue {found}, not from {catalog_uuid}"
+            raise SnapshotMismatchError(f"{seen}; name another folder, or remove it")
 
 
 def _make_root(out: Path) -> None:

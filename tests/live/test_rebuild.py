@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from recall.errors import ArtifactError, BusyError, CatalogError, ConfigError
+from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
 from recall.live.rebuild import rebuild
 from recall.live.records import InteractionRecord
@@ -133,6 +135,17 @@ def test_rebuild_without_catalogue_or_model_says_so(deployment, tmp_path):
     deployment.catalog_path.unlink()
     with pytest.raises(CatalogError, match="does not exist"):
         deployment.rebuild()
+
+
+def test_folder_of_another_catalogue_is_refused_and_stays_as_it_is(deployment, catalog, tmp_path):
+    name = deployment.rebuild()
+    other = tmp_path / "other.sqlite"
+    with Catalog.create(other, catalog.schema) as opened:
+        wanted = f"made from catalogue {catalog.uuid}, not from {opened.uuid}"
+    with pytest.raises(SnapshotMismatchError, match=wanted):
+        replace(deployment, catalog_path=other).rebuild()
+    assert current(deployment.root) == name
+    assert snapshot_names(deployment.root) == [name]
 
 
 def test_load_takes_any_catalogue_where_none_is_named(deployment, load_model):

@@ -160,3 +160,17 @@ def test_unknown_feature_is_refused_with_those_there_are(name: str, read: Callab
 def test_schema_without_features_says_so() -> None:
     with pytest.raises(DataError, match="choose from none"):
         select_features(DataSchema(name="x"), ["items.a"])
+
+
+@pytest.mark.parametrize(("kind", "noticed"), [("category", True), ("text", False)])
+def test_titles_read_as_a_category_are_noticed(
+    kind: str, noticed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = range(30)
+    items = {"item_id": [str(row) for row in rows], "title": [f"The book {row}" for row in rows], "brand": ["a b"] * 30}
+    pl.DataFrame(items).write_parquet(tmp_path / "items.parquet")
+    events = {"user_id": ["u"] * 30, "item_id": items["item_id"], "split": ["train"] * 30}
+    pl.DataFrame(events).write_parquet(tmp_path / "interactions.parquet")
+    (tmp_path / "dataset.toml").write_text(f'[item_features]\ntitle = "{kind}"\nbrand = "category"\n')
+    read_training_data(DataFolder.open(tmp_path), features=None, seed=0)
+    assert [record.args[1] for record in caplog.records if record.args] == ["title"] * noticed

@@ -118,6 +118,13 @@ def test_candidate_files_that_cannot_be_used_are_refused(data: EvaluationData, t
         candidate_set(data, str(file))
 
 
+def test_no_cold_candidates_says_why_and_what_to_do() -> None:
+    interactions = pl.DataFrame({"user_id": ["u", "v"], "item_id": ["a", "a"], "split": ["train", "test"]})
+    warm_only = evaluation_data(interactions, ["a"], user_features={})
+    with pytest.raises(DataError, match=r"'cold-split' are empty .* train interaction; take all or warm"):
+        candidate_set(warm_only, "cold-split")
+
+
 def test_case_keeps_users_with_a_relevant_candidate(data: EvaluationData) -> None:
     warm = evaluation_case(data, candidate_set(data, "warm"))
     assert [user.user_id for user in warm.users] == ["bob"]

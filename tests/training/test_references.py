@@ -47,6 +47,16 @@ def test_codes_that_only_look_like_ids_are_no_references() -> None:
     assert with_references([CITES], side, seed=0) == (CITES,)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_chance_overlaps_of_a_sparse_catalogue_make_no_reference(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    users = rng.integers(0, 5000, size=(2000, 5))
+    seen = csr_matrix((np.ones(10_000, dtype=np.float32), (np.repeat(np.arange(2000), 5), users.ravel())), (2000, 5000))
+    rows = [_cites(str(rng.integers(0, 2000))) for _ in range(300)]
+    side = Side(id_domain="item_id", ids=[str(row) for row in range(2000)], rows=rows, seen=seen)
+    assert with_references([CITES], side, seed=0) == (CITES,)
+
+
 @pytest.mark.parametrize("rows", [[], [{}] * 200, _cite_own_group()[:99]])
 def test_too_few_links_tell_nothing(rows: list[FeatureMap]) -> None:
     assert with_references([CITES], _side(rows), seed=0) == (CITES,)
