@@ -72,7 +72,7 @@ def _built(facts: Facts, shop: Shop) -> Iterator[str]:
     )
     yield f"{shop.num_cold:,} items are cold: training saw their features at most, and never that anybody chose them."
     yield (
-        f"A two-tower model without any id table ({_megabytes(facts.folder / 'model')}), the best of its epochs: "
+        f"A two-tower model without any id table ({_mebibytes(facts.folder / 'model')}), the best of its epochs: "
         f"{facts.training['epoch']}."
     )
     yield (
@@ -186,9 +186,9 @@ def _figure(rows: Rows, channel: str, column: tuple[str, str]) -> str:
     return "?"
 
 
-def _megabytes(folder: Path) -> str:
+def _mebibytes(folder: Path) -> str:
     size_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return f"{size_bytes / 2**20:.1f} MB"
+    return f"{size_bytes / 2**20:.1f} MiB"
 
 
 def _relative(folder: Path) -> Path:

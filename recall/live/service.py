@@ -111,10 +111,6 @@ class RecallSystem:
         """Returns the best items for a user; see `Retriever.recall`."""
         return self._retriever.recall(self.generation, [query])[0]
 
-    def recall_many(self, queries: Sequence[RecallQuery]) -> list[Result]:
-        """Returns the best items for each query, all from one generation."""
-        return self._retriever.recall(self.generation, queries)
-
     def similar(self, query: SimilarQuery) -> Result:
         """Returns the neighbours of an item; see `Retriever.similar`."""
         return self._retriever.similar(self.generation, query)

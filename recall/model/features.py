@@ -180,10 +180,6 @@ class FeatureEncoder:
             dense=self._dense(rows),
         )
 
-    def knows_any(self, row: FeatureMap) -> bool:
-        """Returns whether `row` has a value for any feature of the model."""
-        return any(spec.name in row for spec in self.specs)
-
     def refers_to(self, id_domain: str) -> bool:
         """Returns whether a set holds ids of that domain."""
         return refers_to(self.specs, id_domain)

@@ -25,7 +25,6 @@ def test_an_unseen_item_is_served_at_once_and_shapes_its_users(deployment, catal
         assert system.similar(SimilarQuery(item_id="other", limit=1)).item_ids == ["new"]
         assert system.delete(["new"]).num_deleted == 1
         assert system.similar(SimilarQuery(item_id="other", limit=2)).item_ids == ["old"]
-        assert [r.item_ids for r in system.recall_many([RecallQuery(limit=1)] * 2)] == [["old"]] * 2
 
 
 def test_get_tells_what_is_stored_and_whether_it_can_be_found(deployment, catalog, make_item):
