@@ -3,10 +3,11 @@
 Format version 1:
 
     manifest.json         format_version, schema, config, seed, metric, dim, num_documents of items and users, sketch
-                          seeds, training (free facts), files: name -> {sha256, size_bytes}, manifest_sha256: digest of
-                          the manifest with this value empty. Keys sorted, no clock time.
+                          seeds, content_weight (0 where it is absent), training (free facts), files: name -> {sha256,
+                          size_bytes}, manifest_sha256: digest of the manifest with this value empty. Keys sorted, no
+                          clock time.
     weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments,
-                          projection of content)
+                          projection of content; hashes of the ids of a table)
     golden.json           inputs with their expected hashes and vectors, see golden.py
 
 The id of a model is the SHA-256 of manifest.json; as the manifest holds the digests of the other files, it names
@@ -26,7 +27,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.numpy import load, save
 
 from recall.column_names import ITEM_ID, USER_ID
@@ -35,7 +36,9 @@ from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder
 from recall.model.golden import Golden, check_golden, make_golden
+from recall.model.id_table import IdTable
 from recall.model.inputs import SideEncoder, hash_family
+from recall.model.minhash import SetLimit
 from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.schema import DataSchema
@@ -69,6 +72,7 @@ class ArtifactManifest(BaseModel):
     dim: int
     num_item_documents: int
     num_user_documents: int
+    content_weight: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     training: dict[str, str | int | float | bool]
     files: dict[str, FileEntry]
     manifest_sha256: str = ""
@@ -113,6 +117,7 @@ def save_artifact(
         dim=model.dim,
         num_item_documents=model.items.features.num_documents,
         num_user_documents=model.users.features.num_documents,
+        content_weight=model.content_weight,
         training=dict(training),
         files={name: _entry(data) for name, data in files.items()},
     )
@@ -141,6 +146,7 @@ def load_artifact(folder: Path, *, device: str = "cpu") -> EmbeddingModel:
     weights = {name.removeprefix("towers."): array for name, array in arrays.items() if name.startswith("towers.")}
     model.towers.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     model.model_id = hashlib.sha256(data).hexdigest()
+    model.content_weight = manifest.content_weight
     model.to(torch.device(device))
     check_golden(model, files[GOLDEN], folder / GOLDEN)
     return model
@@ -156,13 +162,22 @@ def artifact_files(folder: Path) -> tuple[Path, ...]:
     return (folder / MANIFEST, *(folder / name for name in sorted(manifest.files)))
 
 
+def read_manifest(folder: Path) -> ArtifactManifest:
+    """Returns what an artifact says of itself, without loading its weights.
+
+    Raises:
+        ArtifactError: The manifest is missing or damaged.
+    """
+    return _parsed(_read(folder / MANIFEST), folder / MANIFEST)
+
+
 def training_seed(folder: Path) -> int:
     """Returns the seed that a model was trained with; it chose the carved validation part, where there was none.
 
     Raises:
         ArtifactError: The manifest is missing or damaged.
     """
-    return _parsed(_read(folder / MANIFEST), folder / MANIFEST).seed
+    return read_manifest(folder).seed
 
 
 def _arrays(model: EmbeddingModel) -> Arrays:
@@ -173,8 +188,11 @@ def _arrays(model: EmbeddingModel) -> Arrays:
 def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
     projection = side.features.projection
     projected = {} if projection is None else {f"{prefix}.projection": projection.matrix.astype(np.float16)}
+    table = side.id_table
+    known = {} if table is None else {f"{prefix}.id_table": table.hashes}
     return {
         **projected,
+        **known,
         f"{prefix}.token_counts": side.features.document_counts.levels,
         f"{prefix}.id_counts": side.id_counts.levels,
         f"{prefix}.means": side.features.means,
@@ -188,15 +206,22 @@ def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents
     features = FeatureEncoder(
         specs=schema.item_features if prefix == "item" else schema.user_features,
         family=hash_family(config.content_code, seed),
+        set_limit=SetLimit(num_permutations=config.minhash, seed=seed),
         projection=None if matrix is None else ContentProjection(matrix=matrix.astype(np.float32), seed=seed),
         document_counts=CountSketch(levels=arrays[f"{prefix}.token_counts"], seed=seed),
         num_documents=num_documents,
         means=arrays[f"{prefix}.means"],
         deviations=arrays[f"{prefix}.deviations"],
     )
-    id_counts = CountSketch(levels=arrays[f"{prefix}.id_counts"], seed=seed)
-    domain = ITEM_ID if prefix == "item" else USER_ID
-    return SideEncoder(id_domain=domain, features=features, id_counts=id_counts, config=config, seed=seed)
+    known = arrays.get(f"{prefix}.id_table")
+    return SideEncoder(
+        id_domain=ITEM_ID if prefix == "item" else USER_ID,
+        features=features,
+        id_counts=CountSketch(levels=arrays[f"{prefix}.id_counts"], seed=seed),
+        id_table=None if known is None else IdTable(hashes=known),
+        config=config,
+        seed=seed,
+    )
 
 
 def _entry(data: bytes) -> FileEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,3 +26,19 @@ class Bags:
     def __len__(self) -> int:
         """Returns the number of bags."""
         return len(self.offsets) - 1
+
+    def without_zeros(self) -> Bags:
+        """Returns the bags without the tokens whose weight is 0."""
+        kept = self.weights != 0
+        num_kept = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept, dtype=np.int64)])
+        return Bags(tokens=self.tokens[kept], weights=self.weights[kept], offsets=num_kept[self.offsets])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Bags]) -> Bags:
+        """Returns the bags of all parts, one part after another."""
+        sizes = [np.zeros(1, dtype=np.int64), *(np.diff(part.offsets) for part in parts)]
+        return cls(
+            tokens=np.concatenate([np.empty(0, dtype=np.uint64), *(part.tokens for part in parts)]),
+            weights=np.concatenate([np.empty(0, dtype=np.float32), *(part.weights for part in parts)]),
+            offsets=np.cumsum(np.concatenate(sizes), dtype=np.int64),
+        )

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recall.model.bags import Bags
 from recall.model.config import TowerConfig
 from recall.model.inputs import PreparedRows, SideEncoder
+from recall.model.item_encoding import ItemEncoding
 from recall.model.towers import ItemTower, Towers, UserTower
 from recall.schema import DataSchema, FeatureMap
 
@@ -44,6 +46,8 @@ class EmbeddingModel:
         towers: The networks.
         model_id: Digest of the artifact; empty before it is saved.
         max_history: Longest history used, in items: the latest ones count.
+        content_weight: Length of the profile that is matched exactly with the bags of items, which adds to the product
+            of the vectors; fitted after the towers are trained. 0 means no sparse part.
     """
 
     def __init__(self, schema: DataSchema, config: TowerConfig, *, items: SideEncoder, users: SideEncoder) -> None:
@@ -57,6 +61,7 @@ class EmbeddingModel:
         self.device = torch.device("cpu")
         self.model_id = ""
         self.max_history = config.max_history
+        self.content_weight = 0.0
 
     @property
     def dim(self) -> int:
@@ -75,11 +80,36 @@ class EmbeddingModel:
             item_ids: The ids; an unseen or empty one leaves the vector to the features alone.
             features: Raw features of each; unknown ones are ignored.
         """
-        out = np.empty((len(item_ids), self.dim), dtype=np.float32)
-        for start in range(0, len(item_ids), _BATCH):
-            part = slice(start, start + _BATCH)
-            out[part] = self.embed_prepared_items(self.items.prepare(item_ids[part], features[part]))
-        return out
+        return self.encode_items(item_ids, features).vectors
+
+    def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
+        """Returns vectors as `embed_items` does and, where `content_weight` is above 0, bags as `bag_items` does.
+
+        Args:
+            item_ids: The ids; an unseen or empty one leaves the vector to the features alone.
+            features: Raw features of each; unknown ones are ignored.
+        """
+        vectors = np.empty((len(item_ids), self.dim), dtype=np.float32)
+        parts = [slice(start, start + _BATCH) for start in range(0, len(item_ids), _BATCH)]
+        if self.content_weight == 0:
+            for part in parts:
+                vectors[part] = self.embed_prepared_items(self.items.prepare(item_ids[part], features[part]))
+            return ItemEncoding(vectors=vectors, bags=None)
+        bags: list[Bags] = []
+        for part in parts:
+            rows, part_bags = self.items.prepare_with_bags(item_ids[part], features[part])
+            vectors[part] = self.embed_prepared_items(rows)
+            bags.append(part_bags)
+        return ItemEncoding(vectors=vectors, bags=Bags.joined(bags))
+
+    def bag_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> Bags:
+        """Returns the items' weighted tokens, each bag of length 1 or empty, whatever `content_weight` is.
+
+        Args:
+            item_ids: The ids; only one that was seen in training is a token of its own, where sets refer to items.
+            features: Raw features of each; unknown ones are ignored.
+        """
+        return self.items.bags(item_ids, features)
 
     def embed_prepared_items(self, rows: PreparedRows) -> NDArray[np.float32]:
         """Returns the vectors of already prepared items, [n, dim] float32."""
@@ -119,7 +149,11 @@ class EmbeddingModel:
 
     def item_count(self, item_id: str) -> int:
         """Returns about how many training interactions the item had; 0 for an unseen one."""
-        return round(float(self.items.counts([item_id])[0]))
+        return round(float(self.item_counts([item_id])[0]))
+
+    def item_counts(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Returns about how many training interactions each item had, [n] float32; exactly 0 for an unseen one."""
+        return self.items.counts(item_ids)
 
     def _mean(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(history) == 0:

@@ -4,10 +4,12 @@ The text and set values of a row form one bag of hashed tokens: weight = term co
 IDF = log((1 + n) / (1 + df)). The bag enters the towers through a projection fitted on the catalogue (`projection.py`).
 For that counts are damped to log(1 + count), the IDF is raised to the power 1.5, and tokens of a single row are left
 out, as nothing was learned about them. Without a fitted projection a bag enters as the weighted sum of its tokens'
-codes, which is a random projection.
+codes, which is a random projection. Bags that are matched exactly (`bags`) are weighted as for the fitted projection.
 
 A set whose values are ids of the same side (its domain is that of the ids) refers to other rows. Then a row that was
 seen in training holds its own id as a token too, so that it meets those that refer to it.
+
+A set of more values than `SetLimit` allows enters the bag as so many MinHash tokens (`minhash.py`).
 
 Categories are hashed ids. Numbers and vectors are standardised by what was seen in training; a missing value is 0 and a
 flag tells it from a real 0.
@@ -25,8 +27,9 @@ from numpy.typing import NDArray
 
 from recall.model.bags import Bags
 from recall.model.codes import HashFamily, IdArray
-from recall.model.config import ProjectionConfig
+from recall.model.config import ProjectionConfig, TowerConfig
 from recall.model.hashing import hash_values
+from recall.model.minhash import SetLimit
 from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.model.tokens import set_tokens, text_tokens
@@ -75,6 +78,7 @@ class FeatureEncoder:
     Attributes:
         specs: The features, in model order.
         family: Hash functions of the token codes.
+        set_limit: How wide a set may be.
         projection: Fitted projection of the bags; None pools token codes.
         document_counts: Rows that hold each token.
         num_documents: Rows fitted on.
@@ -84,6 +88,7 @@ class FeatureEncoder:
 
     specs: tuple[FeatureSpec, ...]
     family: HashFamily
+    set_limit: SetLimit
     projection: ContentProjection | None
     document_counts: CountSketch
     num_documents: int
@@ -97,7 +102,7 @@ class FeatureEncoder:
         rows: Sequence[FeatureMap],
         *,
         family: HashFamily,
-        max_sketch_bytes: int,
+        config: TowerConfig,
         own_tokens: IdArray | None = None,
     ) -> FeatureEncoder:
         """Counts documents a token and measures numbers over `rows`; bags are pooled token codes.
@@ -106,11 +111,12 @@ class FeatureEncoder:
             specs: The features, in model order.
             rows: Raw features of all items or users.
             family: Hash functions of the token codes.
-            max_sketch_bytes: Bound on the sketch of token counts.
+            config: Bounds the sketch of token counts and the width of sets.
             own_tokens: [len(rows)] uint64, see `encode`.
         """
         documents: Counter[int] = Counter()
-        for bag in _bags(specs, rows, own_tokens):
+        set_limit = SetLimit(num_permutations=config.minhash, seed=family.seed)
+        for bag in _bags(specs, rows, own_tokens, set_limit):
             documents.update(bag.keys())
         keys = np.fromiter(documents.keys(), dtype=np.uint64, count=len(documents))
         counts = np.fromiter(documents.values(), dtype=np.int64, count=len(documents))
@@ -118,8 +124,9 @@ class FeatureEncoder:
         return cls(
             specs=tuple(specs),
             family=family,
+            set_limit=set_limit,
             projection=None,
-            document_counts=CountSketch.build(keys, counts, seed=family.seed, max_bytes=max_sketch_bytes),
+            document_counts=CountSketch.build(keys, counts, seed=family.seed, max_bytes=config.max_sketch_bytes),
             num_documents=len(rows),
             means=means,
             deviations=deviations,
@@ -137,7 +144,7 @@ class FeatureEncoder:
         """
         if not self.has_content:
             return self
-        bags = self._weighted(rows, own_tokens, fitted=True)
+        bags = self._weighted(self._counted(rows, own_tokens), fitted=True)
         _, counts = np.unique(bags.tokens, return_counts=True)
         buckets = config.buckets_for(int((counts > 1).sum()))
         fitted = ContentProjection.fit(bags, buckets=buckets, rank=config.rank, seed=self.family.seed)
@@ -172,36 +179,59 @@ class FeatureEncoder:
             rows: Raw features.
             own_tokens: [len(rows)] uint64, the token of each row's own id; 0 or None for none.
         """
-        categories, has_category = self._categories(rows)
-        return FeatureBatch(
-            content=self._content(rows, own_tokens),
-            categories=categories,
-            has_category=has_category,
-            dense=self._dense(rows),
-        )
+        counted = self._counted(rows, own_tokens)
+        return self._encoded(rows, self._weighted(counted, fitted=self.projection is not None))
+
+    def encode_with_bags(
+        self, rows: Sequence[FeatureMap], own_tokens: IdArray | None = None
+    ) -> tuple[FeatureBatch, Bags]:
+        """Returns what `encode` and `bags` return, reading the text once."""
+        counted = self._counted(rows, own_tokens)
+        bags = self._weighted(counted, fitted=True)
+        read = bags if self.projection is not None else self._weighted(counted, fitted=False)
+        return self._encoded(rows, read), bags.without_zeros()
+
+    def bags(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None = None) -> Bags:
+        """Returns the rows' bags as the fitted projection weighs them, each of length 1 or empty, no weight 0.
+
+        Args:
+            rows: Raw features.
+            own_tokens: [len(rows)] uint64, see `encode`.
+        """
+        return self._weighted(self._counted(rows, own_tokens), fitted=True).without_zeros()
 
     def refers_to(self, id_domain: str) -> bool:
         """Returns whether a set holds ids of that domain."""
         return refers_to(self.specs, id_domain)
 
-    def _content(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> NDArray[np.float32]:
-        if not self.has_content:
-            return np.zeros((len(rows), 0), dtype=np.float32)
-        bags = self._weighted(rows, own_tokens, fitted=self.projection is not None)
-        return self.family.pooled_codes(bags) if self.projection is None else self.projection.project(bags)
-
-    def _weighted(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None, *, fitted: bool) -> Bags:
-        """Returns the rows' bags, each of length 1."""
-        bags = _bags(self.specs, rows, own_tokens)
+    def _counted(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> Bags:
+        """Returns the rows' hashed tokens, weighted by how often each stands there."""
+        bags = _bags(self.specs, rows, own_tokens, self.set_limit)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(bag) for bag in bags], out=offsets[1:])
         tokens = np.fromiter((token for bag in bags for token in bag), dtype=np.uint64, count=int(offsets[-1]))
         terms = np.fromiter((n for bag in bags for n in bag.values()), dtype=np.float32, count=len(tokens))
-        documents = self.document_counts.counts(tokens)
+        return Bags(tokens=tokens, weights=terms, offsets=offsets)
+
+    def _encoded(self, rows: Sequence[FeatureMap], bags: Bags) -> FeatureBatch:
+        categories, has_category = self._categories(rows)
+        return FeatureBatch(
+            content=self._content(bags), categories=categories, has_category=has_category, dense=self._dense(rows)
+        )
+
+    def _content(self, bags: Bags) -> NDArray[np.float32]:
+        if not self.has_content:
+            return np.zeros((len(bags), 0), dtype=np.float32)
+        return self.family.pooled_codes(bags) if self.projection is None else self.projection.project(bags)
+
+    def _weighted(self, counted: Bags, *, fitted: bool) -> Bags:
+        """Returns bags of token counts as weighted bags, each of length 1."""
+        terms = counted.weights
+        documents = self.document_counts.counts(counted.tokens)
         weights = terms * self._idf(documents)
         if fitted:
             weights = np.where(documents > 1, np.log1p(terms) * self._idf(documents) ** _IDF_POWER, np.float32(0))
-        return Bags(tokens=tokens, weights=_unit_bags(weights.astype(np.float32), offsets), offsets=offsets)
+        return replace(counted, weights=_unit_bags(weights.astype(np.float32), counted.offsets))
 
     def _idf(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:
         # A sketch may overstate a count; no token is in more than all documents.
@@ -250,7 +280,9 @@ def bag_tokens(spec: FeatureSpec, value: FeatureValue) -> list[str]:
     return text_tokens(cast(str, value)) if spec.kind == "text" else set_tokens(cast(tuple[str, ...], value))
 
 
-def _bags(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> list[Counter[int]]:
+def _bags(
+    specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], own_tokens: IdArray | None, set_limit: SetLimit
+) -> list[Counter[int]]:
     """Returns the count of each hashed token in each row."""
     content = _of_kinds(specs, "text", "set")
     bags = []
@@ -258,7 +290,9 @@ def _bags(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], own_tokens: 
         bag: Counter[int] = Counter()
         for spec in content:
             if spec.name in row:
-                bag.update(hash_values(bag_domain(spec), bag_tokens(spec, row[spec.name])).tolist())
+                hashes = hash_values(bag_domain(spec), bag_tokens(spec, row[spec.name]))
+                tokens = set_limit.tokens(bag_domain(spec), hashes) if spec.kind == "set" else hashes
+                bag.update(tokens.tolist())
         if own_tokens is not None and own_tokens[place]:
             bag[int(own_tokens[place])] += 1
         bags.append(bag)

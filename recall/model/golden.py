@@ -5,7 +5,8 @@ vectors may differ by rounding between machines, at most `TOLERANCE` in any elem
 
 golden.json: {"items": [{"item_id", "features"}], "users": [{"user_id", "features"}], "hash_sha256": digest of the hash
 values of all ids (int64, little-endian, items first), "item_vectors": [[float]], "user_vectors": [[float]]}. A user's
-history is all golden items.
+history is all golden items. A model with a sparse part has "item_bags" besides: [{"tokens": [int], "weights": [float]}]
+with tokens ascending; tokens must be equal to the bit, weights within `TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -14,21 +15,29 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recall.column_names import ITEM_ID, USER_ID
 from recall.errors import ArtifactError
+from recall.model.bags import Bags
 from recall.model.embedding import EmbeddingModel, UserInput
 from recall.model.hashing import hash_values
 from recall.model.inputs import hash_family
+from recall.model.item_encoding import ItemEncoding
 from recall.schema import FeatureMap, FeatureSpec, FeatureValue
 from recall.values import checked_value
 
 TOLERANCE = 1e-4
+
+
+class _BagRow(TypedDict):
+    tokens: list[int]
+    weights: list[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +60,15 @@ class Golden:
 def make_golden(model: EmbeddingModel, golden: Golden) -> bytes:
     """Encodes the golden inputs and returns the bytes of `golden.json`."""
     digest, items, users = _encode(model, golden)
-    record = {
+    record: dict[str, object] = {
         "items": _rows(ITEM_ID, golden.item_ids, golden.items),
         "users": _rows(USER_ID, golden.user_ids, golden.users),
         "hash_sha256": digest,
-        "item_vectors": items.astype(np.float64).tolist(),
+        "item_vectors": items.vectors.astype(np.float64).tolist(),
         "user_vectors": users.astype(np.float64).tolist(),
     }
+    if items.bags is not None:
+        record["item_bags"] = _bag_rows(items.bags)
     return json.dumps(record, sort_keys=True).encode()
 
 
@@ -65,7 +76,7 @@ def check_golden(model: EmbeddingModel, data: bytes, file: Path) -> None:
     """Encodes the golden inputs of `data` again and compares.
 
     Raises:
-        ArtifactError: A hash differs, or a vector by more than `TOLERANCE`.
+        ArtifactError: A hash or token differs, or a vector or weight by more than `TOLERANCE`.
     """
     record = json.loads(data)
     golden = Golden(
@@ -77,25 +88,49 @@ def check_golden(model: EmbeddingModel, data: bytes, file: Path) -> None:
     digest, items, users = _encode(model, golden)
     if digest != record["hash_sha256"]:
         raise ArtifactError(f"{file}: hashes differ from those at training; use the release that trained the model")
-    for name, seen in (("item_vectors", items), ("user_vectors", users)):
-        wanted = np.array(record[name], dtype=np.float32).reshape(seen.shape)
-        difference = float(np.abs(seen - wanted).max(initial=0.0))
-        if not difference <= TOLERANCE:
-            raise ArtifactError(
-                f"{file}: {name} differ by {difference:.2g}, at most {TOLERANCE} is allowed; use the versions of torch"
-                " and numpy that trained the model, or train anew"
-            )
+    for name, seen in (("item_vectors", items.vectors), ("user_vectors", users)):
+        _check_close(seen, record[name], f"{file}: {name}")
+    if items.bags is not None:
+        _check_bags(_bag_rows(items.bags), record.get("item_bags", []), file)
 
 
-def _encode(model: EmbeddingModel, golden: Golden) -> tuple[str, NDArray[np.float32], NDArray[np.float32]]:
+def _check_bags(seen: Sequence[_BagRow], wanted: Sequence[_BagRow], file: Path) -> None:
+    if [row["tokens"] for row in seen] != [row["tokens"] for row in wanted]:
+        raise ArtifactError(
+            f"{file}: tokens of item_bags differ from those at training; use the release that trained the model"
+        )
+    for row, expected in zip(seen, wanted, strict=True):
+        _check_close(np.array(row["weights"], dtype=np.float32), expected["weights"], f"{file}: item_bags")
+
+
+def _check_close(seen: NDArray[np.float32], wanted: object, place: str) -> None:
+    expected = np.array(wanted, dtype=np.float32).reshape(seen.shape)
+    difference = float(np.abs(seen - expected).max(initial=0.0))
+    if not difference <= TOLERANCE:
+        raise ArtifactError(
+            f"{place} differ by {difference:.2g}, at most {TOLERANCE} is allowed; use the versions of torch"
+            " and numpy that trained the model, or train anew"
+        )
+
+
+def _encode(model: EmbeddingModel, golden: Golden) -> tuple[str, ItemEncoding, NDArray[np.float32]]:
     hashes = np.concatenate([hash_values(ITEM_ID, golden.item_ids), hash_values(USER_ID, golden.user_ids)])
     values = hash_family(model.config.id_code, model.seed).hashes(hashes).astype("<i8")
-    items = model.embed_items(golden.item_ids, golden.items)
+    items = model.encode_items(golden.item_ids, golden.items)
     inputs = [
-        UserInput(user_id=user_id, features=features, history=items)
+        UserInput(user_id=user_id, features=features, history=items.vectors)
         for user_id, features in zip(golden.user_ids, golden.users, strict=True)
     ]
     return hashlib.sha256(values.tobytes()).hexdigest(), items, model.embed_users(inputs)
+
+
+def _bag_rows(bags: Bags) -> list[_BagRow]:
+    rows: list[_BagRow] = []
+    for start, end in pairwise(bags.offsets.tolist()):
+        tokens, weights = bags.tokens[start:end], bags.weights[start:end]
+        order = np.argsort(tokens)
+        rows.append({"tokens": tokens[order].tolist(), "weights": weights[order].astype(np.float64).tolist()})
+    return rows
 
 
 def _rows(key: str, ids: Sequence[str], rows: Sequence[FeatureMap]) -> list[dict[str, object]]:
