@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder, refers_to
 from recall.model.golden import Golden
 from recall.model.hashing import hash_values
+from recall.model.id_table import IdTable
 from recall.model.inputs import SideEncoder, hash_family, own_tokens
 from recall.model.sketch import CountSketch
 from recall.tables import ITEM_ID, USER_ID
@@ -47,13 +47,15 @@ def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) ->
     counts = data.item_counts() if items else data.user_counts()
     own = own_tokens(domain, ids, counts > 0) if refers_to(specs, domain) else None
     family = hash_family(config.content_code, seed)
-    features = FeatureEncoder.fit(specs, rows, family=family, max_sketch_bytes=config.max_sketch_bytes, own_tokens=own)
+    features = FeatureEncoder.fit(specs, rows, family=family, config=config, own_tokens=own)
     if config.content == "svd":
         features = features.with_projection(config.content_projection, rows, own_tokens=own)
-    sketch = _count_ids(hash_values(domain, ids), counts, seed=seed, max_bytes=config.max_sketch_bytes)
-    return SideEncoder(id_domain=domain, features=features, id_counts=sketch, config=config, seed=seed)
-
-
-def _count_ids(hashes: NDArray[np.uint64], counts: NDArray[np.int64], *, seed: int, max_bytes: int) -> CountSketch:
-    seen = counts > 0
-    return CountSketch.build(hashes[seen], counts[seen], seed=seed, max_bytes=max_bytes)
+    hashes, seen = hash_values(domain, ids), counts > 0
+    return SideEncoder(
+        id_domain=domain,
+        features=features,
+        id_counts=CountSketch.build(hashes[seen], counts[seen], seed=seed, max_bytes=config.max_sketch_bytes),
+        id_table=IdTable.of(hashes[seen]) if config.id_encoder == "table" else None,
+        config=config,
+        seed=seed,
+    )

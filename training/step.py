@@ -130,4 +130,4 @@ class Stepper:
 
 
 def _without_ids(rows: PreparedRows, dropped: NDArray[np.bool_]) -> PreparedRows:
-    return replace(rows, counts=np.where(dropped, np.float32(0), rows.counts))
+    return replace(rows, has_id=rows.has_id & ~dropped, counts=np.where(dropped, np.float32(0), rows.counts))

@@ -71,9 +71,15 @@ class TowerConfig(BaseModel):
 
     Attributes:
         dim: Length of item and user vectors.
+        id_encoder: How an id that was seen in training enters: `dhe` by a network over its code, `table` by a row of
+            its own, which makes the model grow with the catalogue and is there to be measured against, `none` not.
         id_code: Codes of item and user ids.
         id_decoder: From an id's code to its vector.
+        gate: Whether an id's share follows from how often it was seen. Without it every id counts in full, also one
+            that was never seen, so that a cold item's vector is no longer that of its features alone.
         content: How text and set features enter: `svd` by a fitted projection, `codes` by pooled token codes.
+        minhash: Most tokens of one set value; one with more distinct ones enters as that many MinHash tokens
+            (`minhash.py`), which also means that a long list of references names no rows. 0 takes all as they are.
         content_projection: Size of the fitted projection.
         content_code: Codes of text and set tokens, where they are pooled.
         category_code: Codes of category values.
@@ -85,9 +91,12 @@ class TowerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dim: int = Field(default=128, ge=2, le=256)
+    id_encoder: Literal["dhe", "table", "none"] = "dhe"
     id_code: CodeConfig = CodeConfig()
     id_decoder: DecoderConfig = DecoderConfig()
+    gate: bool = True
     content: Literal["svd", "codes"] = "svd"
+    minhash: int = Field(default=0, ge=0, le=1 << 12)
     content_projection: ProjectionConfig = ProjectionConfig()
     content_code: CodeConfig = CodeConfig(k=1024)
     category_code: CodeConfig = CodeConfig(k=128)

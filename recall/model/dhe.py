@@ -66,5 +66,13 @@ class FrequencyGate(nn.Module):
         return -torch.expm1(-torch.log1p(counts)[:, None] * exponent)
 
 
+class OpenGate(nn.Module):
+    """No gate: a share of 1 whatever the count is, [n] -> [n, 1]."""
+
+    def forward(self, counts: Tensor) -> Tensor:
+        """Returns ones."""
+        return torch.ones_like(counts)[:, None]
+
+
 def _inverse_softplus(value: float) -> float:
     return float(torch.log(torch.expm1(torch.tensor(value, dtype=torch.float64))))

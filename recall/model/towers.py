@@ -4,7 +4,8 @@ Item:  v = L2(decoder(features) + gate(count) * id part)
 User:  u = L2(W x + decoder([x, features]) + gate(count) * id part), x = mean of the history's item vectors
 
 The id part is a DHE of the id; at count 0 its gate is 0, so the vector does not depend on the id at all. W starts as
-the identity, so that an untrained user is the mean of what they had.
+the identity, so that an untrained user is the mean of what they had. To measure what these choices are worth, the id
+part may be a row of a trained table or absent, and the gate may be left out (`TowerConfig`).
 """
 
 from __future__ import annotations
@@ -16,21 +17,23 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
 from recall.model.config import TowerConfig
-from recall.model.dhe import Decoder, FrequencyGate
+from recall.model.dhe import Decoder, FrequencyGate, OpenGate
 
 _CATEGORY_DIM = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSizes:
-    """Widths of a tower's feature inputs.
+    """Sizes of a tower's inputs.
 
     Attributes:
+        known_ids: Ids with a row of their own; 0 unless ids are looked up in a table.
         content: Length of a content code; 0 without text or set features.
         categories: Number of category features.
         dense: Columns of numbers, vectors and presence flags.
     """
 
+    known_ids: int
     content: int
     categories: int
     dense: int
@@ -41,7 +44,9 @@ class TowerInput:
     """One batch of tower inputs, on the device of the tower.
 
     Attributes:
-        id_codes: [n, k] float32.
+        id_codes: [n, k] float32; k = 0 unless ids enter by their codes.
+        id_rows: [n] int64, from 1; 0 for an id without a row of its own, which all are unless there is a table.
+        has_id: [n] bool, False for an empty id and for one left out of a training step.
         counts: [n] float32, how often each id was seen in training; 0 shuts its id part off.
         content: [n, content] float32.
         categories: [n, num_categories, k] float32 codes, zeros where missing.
@@ -49,6 +54,8 @@ class TowerInput:
     """
 
     id_codes: Tensor
+    id_rows: Tensor
+    has_id: Tensor
     counts: Tensor
     content: Tensor
     categories: Tensor
@@ -58,6 +65,8 @@ class TowerInput:
         """Returns the features of some rows; ids stay behind, their part is computed once a distinct id."""
         return TowerInput(
             id_codes=self.id_codes[:0],
+            id_rows=self.id_rows[:0],
+            has_id=self.has_id[:0],
             counts=self.counts[index],
             content=self.content[index],
             categories=self.categories[index],
@@ -86,18 +95,37 @@ class FeatureDecoder(nn.Module):
 
 
 class IdPart(nn.Module):
-    """Gated DHE of an id, [n, dim]."""
+    """Gated encoding of an id, [n, dim]."""
 
-    def __init__(self, config: TowerConfig) -> None:
-        """Builds decoder and gate."""
+    def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
+        """Builds decoder or table, and the gate."""
         super().__init__()
-        self.decoder = Decoder(config.id_code.k, config.dim, config.id_decoder)
-        self.gate = FrequencyGate(config.dim)
+        self.is_table = config.id_encoder == "table"
+        if self.is_table:
+            self.table = nn.Embedding(sizes.known_ids + 1, config.dim, padding_idx=0)
+            with torch.no_grad():
+                self.table.weight.mul_(config.dim**-0.5)  # rows of length about 1
+        else:
+            self.decoder = Decoder(config.id_code.k, config.dim, config.id_decoder)
+        self.gate: nn.Module = FrequencyGate(config.dim) if config.gate else OpenGate()
 
     def forward(self, batch: TowerInput) -> Tensor:
-        """Returns the id part; exactly 0 where the count is 0."""
-        out: Tensor = self.gate(batch.counts) * self.decoder(batch.id_codes)
-        return out
+        """Returns the id part; exactly 0 where the count is 0, if there is a gate, and where there is no id."""
+        own: Tensor = self.table(batch.id_rows) if self.is_table else self.decoder(batch.id_codes)
+        share: Tensor = self.gate(batch.counts)
+        return share * own * batch.has_id[:, None]
+
+
+class NoIdPart(nn.Module):
+    """No id part: [n, 1] zeros."""
+
+    def forward(self, batch: TowerInput) -> Tensor:
+        """Returns zeros."""
+        return torch.zeros_like(batch.counts)[:, None]
+
+
+def _id_part(sizes: InputSizes, config: TowerConfig) -> nn.Module:
+    return NoIdPart() if config.id_encoder == "none" else IdPart(sizes, config)
 
 
 class ItemTower(nn.Module):
@@ -107,7 +135,7 @@ class ItemTower(nn.Module):
         """Builds both parts."""
         super().__init__()
         self.features = FeatureDecoder(sizes, config)
-        self.id_part = IdPart(config)
+        self.id_part = _id_part(sizes, config)
 
     def forward(self, batch: TowerInput) -> Tensor:
         """Returns item vectors of length 1, [n, dim] float32."""
@@ -121,7 +149,7 @@ class UserTower(nn.Module):
         """Builds the parts; the history map starts as the identity."""
         super().__init__()
         self.features = FeatureDecoder(sizes, config, extra=config.dim + 1)
-        self.id_part = IdPart(config)
+        self.id_part = _id_part(sizes, config)
         self.history_map = nn.Linear(config.dim, config.dim, bias=False)
         nn.init.eye_(self.history_map.weight)
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recall.model.codes import HashFamily
+from recall.model.config import TowerConfig
 from recall.model.features import FeatureBatch, FeatureEncoder
 from recall.schema import FeatureMap, FeatureSpec
 
@@ -23,7 +24,7 @@ ALL = (TITLE, TAGS, BRAND, PRICE, IMAGE)
 
 
 def _fit(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> FeatureEncoder:
-    return FeatureEncoder.fit(specs, rows, family=HashFamily(k=256), max_sketch_bytes=1 << 20)
+    return FeatureEncoder.fit(specs, rows, family=HashFamily(k=256), config=TowerConfig(max_sketch_bytes=1 << 20))
 
 
 def _image(*values: float) -> NDArray[np.float32]:
