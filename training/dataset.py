@@ -70,6 +70,12 @@ class TrainingData:
         matrix.data[:] = 1.0
         return matrix
 
+    def train_pairs(self) -> pl.DataFrame:
+        """Returns `user_id` and `item_id` of the training interactions."""
+        users, items = self.train.T
+        columns = {USER_ID: pl.Series(self.user_ids)[users], ITEM_ID: pl.Series(self.item_ids)[items]}
+        return pl.DataFrame(columns, schema={USER_ID: pl.String, ITEM_ID: pl.String})
+
     def for_refit(self) -> TrainingData:
         """Returns the data with the carved validation back in train and no validation part."""
         return replace(self, train=self.refitted, validation=self.validation[:0])

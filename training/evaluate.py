@@ -18,9 +18,11 @@ from recall.live.query import MAX_LIMIT
 from recall.live.rebuild import generation_in_memory
 from recall.live.snapshot import MODEL, load_generation
 from recall.model.artifact import training_seed
+from recall.schema import FeatureMap
 from recall.tables import ITEM_ID, SPLIT, TEST, TRAIN, VALIDATION, DataFolder
 from training.bags import content_specs
 from training.baselines.content import ContentKnn
+from training.baselines.friends import Friends, friend_features
 from training.baselines.linear import LinearMap, require_implicit
 from training.baselines.popularity import Popularity
 from training.baselines.random import Random
@@ -35,13 +37,14 @@ from training.protocol import (
 from training.recommender import Recommender
 from training.report import Report, Row, figures
 from training.split import assign_split, carve_validation
+from training.trained_on import EvaluatedPart, refuse_other_split
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 MODEL_CHANNELS = ("served", "exact", "faiss", "lsh")
-BASELINE_CHANNELS = ("content", "popularity", "random", "linear")
-ONLY_IF_NAMED = ("faiss", "lsh", "linear")
-"""Channels that a run without names leaves out: they build or train something of their own."""
+BASELINE_CHANNELS = ("content", "popularity", "random", "linear", "friends")
+ONLY_IF_NAMED = ("faiss", "lsh", "linear", "friends")
+"""Channels that a run without names leaves out: they build or train something, or need a feature of their own."""
 
 REMOTE_CHANNELS = ("served", "exact")
 _USERS_A_CALL = 512
@@ -60,10 +63,12 @@ class EvaluationRequest:
         ks: Lengths of the lists.
         candidates: `all`, `warm`, `cold`, `cold-split`, or a file with one item id a line.
         channels: Names; None means all that the source offers but `ONLY_IF_NAMED`.
+        history: Latest items of each user's history that a recommender sees; None means all of them.
         index: Parameters of the indexes built in memory.
 
     Raises:
-        ConfigError: A channel or part is unknown or needs a source that is not given, or a K is out of range.
+        ConfigError: A channel or part is unknown or needs a source that is not given, or a K or the history is out of
+            range.
     """
 
     data: Path
@@ -74,6 +79,7 @@ class EvaluationRequest:
     ks: tuple[int, ...] = (20, 100)
     candidates: str = "all"
     channels: tuple[str, ...] | None = None
+    history: int | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
 
     def __post_init__(self) -> None:
@@ -82,6 +88,8 @@ class EvaluationRequest:
             raise ConfigError(f"split {self.split!r} cannot be evaluated; choose {VALIDATION} or {TEST}")
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"k = {list(self.ks)}; name at least one K, each at least 1")
+        if self.history is not None and self.history < 0:
+            raise ConfigError(f"history = {self.history}; keep 0 items of each user's history or more")
         names = _channel_names(self)
         if self.target is not None and max(self.ks) > MAX_LIMIT and set(names) & set(REMOTE_CHANNELS):
             raise ConfigError(
@@ -93,7 +101,9 @@ class EvaluationRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tables:
     folder: DataFolder
+    split: pl.DataFrame
     interactions: pl.DataFrame
+    users: dict[str, FeatureMap]
     evaluation: EvaluationData
 
     def train(self) -> pl.DataFrame:
@@ -112,7 +122,7 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
 
     Raises:
         ConfigError: A channel needs a package that is not there.
-        DataError: The data folder cannot be evaluated like this.
+        DataError: The data folder cannot be evaluated like this, or the model may have been trained on what is asked.
         ArtifactError: The model cannot be loaded.
         SnapshotDamagedError: The snapshot cannot be loaded.
         RecallError: The server refuses or cannot be reached.
@@ -121,6 +131,8 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
     if LinearMap.channel in names:
         require_implicit()  # now, not after hours on the channels before it
     tables = _tables(request)
+    if Friends.channel in names:
+        friend_features(tables.folder.schema.user_features, tables.users, tables.train())  # likewise
     case = evaluation_case(tables.evaluation, candidate_set(tables.evaluation, request.candidates))
     rows: list[Row] = []
     per_user: list[pl.DataFrame] = []
@@ -135,6 +147,7 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
         model_id=model_id,
         data=tables.folder.schema.name,
         split=request.split,
+        history=request.history,
         rows=tuple(rows),
         per_user=pl.concat(per_user),
     )
@@ -167,14 +180,17 @@ def _tables(request: EvaluationRequest) -> _Tables:
     folder = DataFolder.open(request.data)
     interactions = folder.interactions()
     rule = None if SPLIT in interactions.columns else folder.config.split.rule
-    interactions = assign_split(interactions, folder.config.split)
-    if request.split == "validation":
-        interactions = carve_validation(interactions, _carving_seed(request))
+    split = assign_split(interactions, folder.config.split)
+    interactions = split
+    if request.split == VALIDATION:
+        interactions = carve_validation(split, _carving_seed(request))
     item_ids, _, _ = folder.items()
     user_ids, users = folder.users()
     features = dict(zip(user_ids, users, strict=True))
     evaluation = evaluation_data(interactions, item_ids, user_features=features, part=request.split, rule=rule)
-    return _Tables(folder=folder, interactions=interactions, evaluation=evaluation)
+    if request.history is not None:
+        evaluation = evaluation.with_last_of_history(request.history)
+    return _Tables(folder=folder, split=split, interactions=interactions, users=features, evaluation=evaluation)
 
 
 def _carving_seed(request: EvaluationRequest) -> int:
@@ -202,10 +218,15 @@ def _recommenders(
 
 
 def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
+    folder = tables.folder
+    part = EvaluatedPart(data=folder.schema.name, path=folder.path, split=tables.split, part=request.split)
     if request.snapshot is not None:
-        return load_generation(request.snapshot, catalog_uuid=None)
+        generation = load_generation(request.snapshot, catalog_uuid=None)
+        refuse_other_split(request.snapshot / MODEL, part)
+        return generation
     assert request.model is not None
-    item_ids, features, _ = tables.folder.items()
+    refuse_other_split(request.model, part)
+    item_ids, features, _ = folder.items()
     model = load_model(request.model)
     return generation_in_memory(model, item_ids, features, counts=tables.train_counts(), config=request.index)
 
@@ -220,6 +241,11 @@ def _baseline(name: str, tables: _Tables) -> Recommender:
     item_ids, features, _ = tables.folder.items()
     if name == "popularity":
         return Popularity(item_ids, tables.train_counts())
+    if name == "friends":
+        train = tables.train()
+        return Friends(
+            item_ids, train, features=friend_features(tables.folder.schema.user_features, tables.users, train)
+        )
     specs = content_specs(tables.folder.schema.item_features)
     if name == "content":
         return ContentKnn(item_ids, features, specs)

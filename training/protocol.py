@@ -18,7 +18,7 @@ among all candidates; `warm_users` and `cold_users` take only those users; `all`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,13 @@ class EvaluationData:
     warm_users: frozenset[str]
     users: tuple[EvaluationUser, ...]
     relevant: tuple[frozenset[str], ...]
+
+    def with_last_of_history(self, num_items: int) -> EvaluationData:
+        """Returns the same with only the last `num_items`, 0 or more, of each history; all of it stays left out."""
+        users = tuple(
+            replace(user, history=user.history[max(0, len(user.history) - num_items) :]) for user in self.users
+        )
+        return replace(self, users=users)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What an evaluation run reports: figures with their bootstrap intervals, and the values by user behind them.
 
 As JSON: {"model_id", "data", "split", "rows": [{"channel", "candidates", "slice", "metric", "k", "value", "low",
-"high", "users"}]}, `low` and `high` being the 95% bootstrap interval over users.
+"high", "users"}]}, `low` and `high` being the 95% bootstrap interval over users. Where histories were cut, `history`
+stands beside `split`: how many of a user's latest items were left.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Report:
         model_id: The model; empty where only baselines ran.
         data: Name of the data set.
         split: The evaluated part.
+        history: Items that each history was cut to; None where it was whole.
         rows: The figures.
         per_user: `channel`, `candidates`, `slice`, `metric`, `k`, `user_id`, `value`.
     """
@@ -56,22 +58,25 @@ class Report:
     model_id: str
     data: str
     split: str
+    history: int | None
     rows: tuple[Row, ...]
     per_user: pl.DataFrame
 
     def write_per_user(self, file: Path) -> None:
-        """Writes `per_user` as Parquet; the key-value metadata names `model_id`, `data` and `split`.
+        """Writes `per_user` as Parquet; the key-value metadata names `model_id`, `data`, `split`, `history` if cut.
 
         Raises:
             OSError: The file cannot be written.
         """
-        facts = {"model_id": self.model_id, "data": self.data, "split": self.split}
-        self.per_user.write_parquet(file, metadata=facts)
+        self.per_user.write_parquet(file, metadata={name: str(fact) for name, fact in self._facts().items()})
 
     def to_json(self) -> dict[str, object]:
         """Returns the report in its JSON form."""
-        rows = [asdict(row) for row in self.rows]
-        return {"model_id": self.model_id, "data": self.data, "split": self.split, "rows": rows}
+        return {**self._facts(), "rows": [asdict(row) for row in self.rows]}
+
+    def _facts(self) -> dict[str, object]:
+        facts: dict[str, object] = {"model_id": self.model_id, "data": self.data, "split": self.split}
+        return facts if self.history is None else {**facts, "history": self.history}
 
 
 def figures(

@@ -26,6 +26,7 @@ from training.config import OptimizerConfig, TrainConfig
 from training.dataset import TrainingData, read_training_data
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
+from training.trained_on import TRAIN_SHA256, pairs_sha256
 from training.validation import recall_at, validation_parts
 
 _LOG = logging.getLogger(__name__)
@@ -250,6 +251,7 @@ def _facts(data: TrainingData, config: TrainConfig, best: _Best, seed: int) -> d
         "num_items": len(data.item_ids),
         "num_users": len(data.user_ids),
         "num_interactions": len(data.train),
+        TRAIN_SHA256: pairs_sha256(data.train_pairs()),
         "validation": "carved" if data.carved else "given",
     }
     if not math.isnan(best.score):

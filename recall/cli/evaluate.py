@@ -28,7 +28,10 @@ def evaluate(
         str, typer.Option("--candidates", help="all, warm, cold, cold-split, or a file with one item id a line.")
     ] = "all",
     channels: Annotated[
-        str | None, typer.Option("--channels", help="served,exact,faiss,lsh,content,linear,popularity,random.")
+        str | None, typer.Option("--channels", help="served,exact,faiss,lsh,content,linear,friends,popularity,random.")
+    ] = None,
+    history: Annotated[
+        int | None, typer.Option("--history", help="Keep only the last N items of each user's history; 0 keeps none.")
     ] = None,
     json: Json = None,
     per_user: Annotated[
@@ -55,6 +58,7 @@ def evaluate(
             ks=ks,
             candidates=candidates,
             channels=None if channels is None else tuple(name for name in channels.split(",") if name),
+            history=history,
         )
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
