@@ -9,7 +9,8 @@ In the working folder each finished step is one file or folder that appears whol
 
 A result is {"set", "seed", "machine", "commit", "config_digest", "command", "date", "training", "training_seconds",
 "rows", "ratios"}. Its rows are those of `recall evaluate`, each with what it takes to make it again; a ratio is
-Recall@20 of `served` over that of a baseline.
+Recall@20 of `served` over that of a baseline: `content`, `linear` and `friends` for all users, and `popularity` for
+those who are new and those who are known, where there are both.
 """
 
 from __future__ import annotations
@@ -23,19 +24,25 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+
 from kept import Json, keep, kept
 from provenance import machine, short
 from recall.cli.output import say
 from recall.cli.settings import resolve
 from recall.errors import TrainingError
-from recall.tables import TEST, DataFolder
+from recall.tables import SPLIT, TEST, TRAIN, DataFolder
 from server_process import run_recall
+from training.baselines.friends import Friends, find_friend_features
 from training.config import TrainConfig
 from training.protocol import evaluation_data
 from training.split import assign_split
 
-CHANNELS = ("served", "exact", "content", "linear", "popularity", "random")
+CHANNELS = ("served", "exact", "content", "linear", "friends", "popularity", "random")
+"""`friends` only where a user feature names other users."""
+
 CANDIDATES = ("cold-split", "cold", "all", "warm")
+_USER_SLICES = ("warm_users", "cold_users")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +92,9 @@ def measure(run: Run, *, command: str) -> Json:
         "training_seconds": training["seconds"],
     }
     rows: list[Json] = []
+    channels = channel_names(run.data)
     for candidates in candidate_names(run.data):
-        evaluation = kept(run.folder / f"{candidates}.json", partial(_evaluated, run, candidates))
+        evaluation = kept(run.folder / f"{candidates}.json", partial(_evaluated, run, candidates, channels))
         rows += [{"set": run.data.name, **row, **facts} for row in evaluation["rows"]]
     result: Json = {
         "set": run.data.name,
@@ -116,6 +124,15 @@ def candidate_names(data: Path) -> tuple[str, ...]:
     return tuple(name for name in CANDIDATES if there_is[name])
 
 
+def channel_names(data: Path) -> tuple[str, ...]:
+    """Returns the channels that can be shown: all, but `friends` only where a user feature names other users."""
+    folder = DataFolder.open(data)
+    train = assign_split(folder.interactions(), folder.config.split).filter(pl.col(SPLIT) == TRAIN)
+    users = dict(zip(*folder.users(), strict=True))
+    has_friends = bool(find_friend_features(folder.schema.user_features, users, train))
+    return tuple(name for name in CHANNELS if has_friends or name != Friends.channel)
+
+
 def _trained(run: Run) -> Json:
     model = run.folder / "model"
     shutil.rmtree(model, ignore_errors=True)  # of a run that was stopped before it could note how long it took
@@ -130,19 +147,22 @@ def _trained(run: Run) -> Json:
     return {"seconds": seconds, "machine": machine(), **{name: report[name] for name in names}}
 
 
-def _evaluated(run: Run, candidates: str) -> Json:
+def _evaluated(run: Run, candidates: str, channels: Sequence[str]) -> Json:
     say(f"{run.data.name}: evaluating, candidates {candidates}")
     arguments = ["evaluate", "--data", run.data, "--model", run.folder / "model", "--candidates", candidates]
-    evaluation: Json = json.loads(run_recall([*arguments, "--channels", ",".join(CHANNELS), "--json", "-"]))
+    evaluation: Json = json.loads(run_recall([*arguments, "--channels", ",".join(channels), "--json", "-"]))
     return evaluation
 
 
 def _ratios(rows: Sequence[Json]) -> Iterator[tuple[str, float]]:
     recall = {
-        (row["candidates"], row["channel"]): row["value"]
+        (row["candidates"], row["slice"], row["channel"]): row["value"]
         for row in rows
-        if (row["slice"], row["metric"], row["k"]) == ("all", "recall", 20)
+        if (row["metric"], row["k"]) == ("recall", 20)
     }
-    for (candidates, channel), value in recall.items():
-        if channel in ("content", "linear") and value:
-            yield f"served_over_{channel}_{candidates}", recall[candidates, "served"] / value
+    for (candidates, part, channel), value in recall.items():
+        has_both = all((candidates, users, channel) in recall for users in _USER_SLICES)
+        if channel in ("content", "linear", "friends") and part == "all" and value:
+            yield f"served_over_{channel}_{candidates}", recall[candidates, part, "served"] / value
+        if channel == "popularity" and part in _USER_SLICES and has_both and value:
+            yield f"served_over_{channel}_{candidates}_{part}", recall[candidates, part, "served"] / value
