@@ -16,6 +16,7 @@ from recall.live.convert import item_from_message, item_to_message
 from recall.model.artifact import GOLDEN, MANIFEST, load_artifact, save_artifact
 from recall.model.bags import Bags
 from recall.model.codes import HashFamily
+from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import TOKEN_DOMAIN, FeatureEncoder
 from recall.model.hashing import hash_values
@@ -55,7 +56,9 @@ def test_bag_holds_damped_counts_by_idf_and_leaves_out_tokens_of_one_row() -> No
         {"title": "jazz jazz vinyl once", "tags": ("Blue Note",)}, {"title": "vinyl"}, {"title": "jazz"},
         {"tags": ("blue note",)}, {},
     ]  # fmt: skip
-    encoder = FeatureEncoder.fit((TITLE, TAGS), rows, family=HashFamily(k=16), max_sketch_bytes=1 << 16)
+    encoder = FeatureEncoder.fit(
+        (TITLE, TAGS), rows, family=HashFamily(k=16), config=TowerConfig(max_sketch_bytes=1 << 16)
+    )
     bags = encoder.bags([*rows, {"title": "never once"}])
     # Each of the three is in two of five rows; counts in the sketch are exact for 1 and 2.
     idf = math.log(6 / 3) ** 1.5
@@ -68,7 +71,7 @@ def test_bag_holds_damped_counts_by_idf_and_leaves_out_tokens_of_one_row() -> No
 
 def test_token_of_every_row_weighs_nothing_and_is_dropped() -> None:
     rows: list[FeatureMap] = [{"title": "all a"}, {"title": "all a"}, {"title": "all"}]
-    encoder = FeatureEncoder.fit((TITLE,), rows, family=HashFamily(k=16), max_sketch_bytes=1 << 16)
+    encoder = FeatureEncoder.fit((TITLE,), rows, family=HashFamily(k=16), config=TowerConfig(max_sketch_bytes=1 << 16))
     assert encoder.bags(rows).tokens.tolist() == [_token("a"), _token("a")]
 
 

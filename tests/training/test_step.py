@@ -170,3 +170,20 @@ def test_batch_of_a_single_user_and_item_can_be_trained_on(make_stepper: MakeSte
     loss = stepper.loss(replace(batch, pairs=batch.pairs[:1], without_history=batch.without_history[:1]))
     loss.backward()
     assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("settings", [{"id_encoder": "table"}, {"gate": False}], ids=str)
+def test_dropped_ids_get_no_gradient_whatever_the_id_part_is(
+    settings: dict[str, object], make_stepper: MakeStepper, make_config: Callable[..., TrainConfig]
+) -> None:
+    towers = make_config().towers.model_copy(update=settings)
+    model, stepper = make_stepper(towers=towers)
+    batch = _batches(stepper)[0]
+    for is_dropped in (True, False):
+        model.towers.zero_grad()
+        dropped = replace(batch, without_item_id=np.full_like(batch.without_item_id, is_dropped))
+        stepper.loss(dropped).backward()
+        gradients = [weight.grad for weight in model.towers.item.id_part.parameters()]
+        assert any(gradient is not None and gradient.any() for gradient in gradients) != is_dropped
+    if towers.id_encoder == "table":
+        assert not model.towers.item.id_part.table.weight.grad[0].any()
