@@ -1,4 +1,4 @@
-"""Vector and row indexes: exact, FAISS, LSH and the live index over them.
+"""Vector and row indexes: exact, FAISS, LSH, sparse bags and the live index over them.
 
 Names load on first use, so that `import index` is quick and needs no FAISS.
 """
@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from index.bag_space import load_content, save_content
+    from index.bags import Bags
     from index.errors import (
         InvalidIndexConfigError,
         InvalidQueryError,
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from index.protocols import AppendableIndex, Hits, ItemIndex, Neighbors, SearchOptions, VectorIndex
     from index.rows import RowTable
     from index.space import load_space, save_space
+    from index.sparse import AppendableSparse, SparseIndex
     from index.topk import top_k
 
 _MODULES = {
     "AppendableFlat": "index.flat",
     "AppendableIndex": "index.protocols",
+    "AppendableSparse": "index.sparse",
+    "Bags": "index.bags",
     "FlatIndex": "index.flat",
     "Hits": "index.protocols",
     "HnswIndex": "index.hnsw",
@@ -48,10 +53,13 @@ _MODULES = {
     "SearchOptions": "index.protocols",
     "SnapshotDamagedError": "index.errors",
     "SnapshotMismatchError": "index.errors",
+    "SparseIndex": "index.sparse",
     "VectorIndex": "index.protocols",
     "VectorIndexError": "index.errors",
     "build_index": "index.factory",
+    "load_content": "index.bag_space",
     "load_space": "index.space",
+    "save_content": "index.bag_space",
     "save_space": "index.space",
     "top_k": "index.topk",
 }
@@ -59,6 +67,8 @@ _MODULES = {
 __all__ = [
     "AppendableFlat",
     "AppendableIndex",
+    "AppendableSparse",
+    "Bags",
     "FlatIndex",
     "Hits",
     "HnswIndex",
@@ -76,10 +86,13 @@ __all__ = [
     "SearchOptions",
     "SnapshotDamagedError",
     "SnapshotMismatchError",
+    "SparseIndex",
     "VectorIndex",
     "VectorIndexError",
     "build_index",
+    "load_content",
     "load_space",
+    "save_content",
     "save_space",
     "top_k",
 ]

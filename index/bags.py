@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numba import njit, types
@@ -18,6 +18,8 @@ from index.errors import InvalidVectorError
 from index.protocols import FloatArray, RowArray
 
 TokenArray: TypeAlias = NDArray[np.uint64]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 TOKENS = types.Array(types.uint64, 1, "C", readonly=True)
 WEIGHTS = types.Array(types.float32, 1, "C", readonly=True)
@@ -52,9 +54,9 @@ class Bags:
         Raises:
             InvalidVectorError: Shapes or offsets do not fit, or a row has a weight or a length that is not finite.
         """
-        given = _as_array(tokens, np.dtype(np.uint64), what="tokens")
-        values = _as_array(weights, np.dtype(np.float32), what="weights")
-        bounds = _as_array(offsets, np.dtype(np.int64), what="offsets")
+        given = _as_array(tokens, np.uint64, what="tokens")
+        values = _as_array(weights, np.float32, what="weights")
+        bounds = _as_array(offsets, np.int64, what="offsets")
         if given.size != values.size:
             raise InvalidVectorError(f"{given.size} tokens and {values.size} weights; want one weight a token")
         _check_offsets(bounds, given.size)
@@ -122,10 +124,10 @@ class Bags:
         return Bags(tokens=tokens, weights=weights, offsets=offsets)
 
 
-def _as_array(values: ArrayLike, dtype: np.dtype[np.generic], *, what: str) -> NDArray[np.generic]:
+def _as_array(values: ArrayLike, dtype: type[_Scalar], *, what: str) -> NDArray[_Scalar]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and not np.can_cast(array.dtype, dtype, casting="same_kind")):
-        raise InvalidVectorError(f"{what} is {array.dtype} of shape {list(array.shape)}; want {dtype} of one axis")
+        raise InvalidVectorError(f"{what} is {array.dtype} of shape {list(array.shape)}; want {np.dtype(dtype)} of one axis")
     return np.ascontiguousarray(array, dtype=dtype)
 
 

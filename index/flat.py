@@ -177,14 +177,25 @@ def checked_bound(num_rows: int | None, published: int) -> int:
     return num_rows
 
 
+def product_margins(queries: FloatArray, largest_norm: float) -> NDArray[np.float64]:
+    """Returns how far a matrix product may set two rows apart that the kernel scores alike, [num_queries] float64.
+
+    Args:
+        queries: [num_queries, dim] float32.
+        largest_norm: Greatest length of a vector.
+    """
+    # Two ways to sum dim products differ by at most 2 * dim * unit roundoff * |q||v|. The k-th score and a row's own
+    # may each be off by that, hence twice; the rest of the factor covers second order terms.
+    lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
+    margins: NDArray[np.float64] = 6.0 * queries.shape[1] * _UNIT_ROUNDOFF * largest_norm * lengths
+    return margins
+
+
 def _candidates(
     vectors: FloatArray, queries: FloatArray, k: int, *, allowed: RowBitmap | None, norm: float
 ) -> list[RowArray]:
     """Returns for each query every row that may be in its top k by the kernel's scores."""
-    # Two ways to sum dim products differ by at most 2 * dim * unit roundoff * |q||v|. The k-th score and a row's own
-    # may each be off by that, hence twice; the rest of the factor covers second order terms.
-    lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
-    margins = 6.0 * queries.shape[1] * _UNIT_ROUNDOFF * norm * lengths
+    margins = product_margins(queries, norm)
     size = max(4096, _BLOCK_SCORES // queries.shape[0])
     kept: list[tuple[RowArray, FloatArray]] = [_NOTHING] * queries.shape[0]
     floors = [_LEAST] * queries.shape[0]

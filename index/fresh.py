@@ -11,16 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from index import bitmap
+from index.bags import Bags
 from index.flat import AppendableFlat
 from index.protocols import FloatArray, RowArray, RowBitmap
+from index.sparse import AppendableSparse
 
 
 class FreshPart:
-    """Rows of an `AppendableFlat` with their item ids."""
+    """Rows of an `AppendableFlat`, and of an `AppendableSparse` where items have bags, with their item ids."""
 
-    def __init__(self, dim: int) -> None:
-        """Starts empty, for vectors of length `dim`."""
+    def __init__(self, dim: int, *, has_content: bool = False) -> None:
+        """Starts empty, for vectors of length `dim`, with or without bags."""
         self.index = AppendableFlat(dim)
+        self.sparse = AppendableSparse() if has_content else None
         self.item_ids: list[str] = []
         self._last_row: dict[str, int] = {}
         self._row_before: list[int] = []
@@ -30,14 +33,21 @@ class FreshPart:
         """Rows added so far, live or not."""
         return self.index.num_rows
 
-    def append(self, item_ids: Sequence[str], vectors: FloatArray) -> RowArray:
+    def append(self, item_ids: Sequence[str], vectors: FloatArray, bags: Bags | None = None) -> RowArray:
         """Adds one row an item and returns the rows, [len(item_ids)] int64.
+
+        Args:
+            item_ids: Items.
+            vectors: [len(item_ids), dim] float32.
+            bags: One an item where this part has bags, else None.
 
         Raises:
             InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was added.
         """
         first = self.num_rows
         self.index.append(vectors)
+        if self.sparse is not None and bags is not None:
+            self.sparse.append(bags)
         for row, item_id in enumerate(item_ids, start=first):
             # The id leads to the row only once everything about the row is there.
             self.item_ids.append(item_id)
@@ -55,7 +65,8 @@ class FreshPart:
     def compacted(self, live: RowBitmap, num_rows: int) -> FreshPart:
         """Returns a new part with the live rows of a view alone, in their order."""
         rows = bitmap.to_rows(live, num_rows)
-        part = FreshPart(self.index.dim)
+        part = FreshPart(self.index.dim, has_content=self.sparse is not None)
         if rows.size:
-            part.append([self.item_ids[row] for row in rows], self.index.vectors[rows])
+            bags = None if self.sparse is None else self.sparse.bags.take(rows)
+            part.append([self.item_ids[row] for row in rows], self.index.vectors[rows], bags)
         return part

@@ -3,6 +3,9 @@
 Readers take the reference to one frozen view (`index.view`) and hold no lock; the writer prepares the next view
 beside it and swaps the reference. So a search sees an item in its old or its new state, never in neither or both,
 and every search that starts after `apply` returned sees the new one.
+
+Items may have bags beside their vectors (`content`). A query with a profile is then scored by the sum of both inner
+products (`index.fused`), in every part and with every option.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import checks
+from index.bags import Bags
 from index.errors import InvalidQueryError
 from index.flat import FlatIndex
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
-from index.view import empty_view
-from index.view_search import search_view
+from index.sparse import SparseIndex
+from index.view import Located, empty_view
+from index.view_search import Questions, search_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,15 @@ class IndexCounts:
 class LiveIndex:
     """Items that are found as soon as they are written; implements `ItemIndex`."""
 
-    def __init__(self, item_ids: Sequence[str], vectors: FloatArray, base: VectorIndex, *, sequence: int) -> None:
+    def __init__(
+        self,
+        item_ids: Sequence[str],
+        vectors: FloatArray,
+        base: VectorIndex,
+        *,
+        sequence: int,
+        content: SparseIndex | None = None,
+    ) -> None:
         """Starts with the base alone.
 
         Args:
@@ -50,9 +63,10 @@ class LiveIndex:
             vectors: [n, dim] float32 of the base rows; may be a memory map. Nobody may write to it.
             base: Index over exactly these rows.
             sequence: Number of the last write that the base reflects.
+            content: Bags of exactly these rows; None where items have vectors alone.
 
         Raises:
-            InvalidQueryError: Ids, vectors and base do not belong together, or ids do not ascend.
+            InvalidQueryError: Ids, vectors, base and content do not belong together, or ids do not ascend.
             InvalidVectorError: A vector is not finite or is zero.
         """
         exact = (
@@ -63,13 +77,15 @@ class LiveIndex:
                 f"{len(item_ids)} ids, vectors {list(exact.vectors.shape)} and a base of "
                 f"{base.num_rows} rows x {base.dim} do not belong together"
             )
+        if content is not None and content.num_rows != len(item_ids):
+            raise InvalidQueryError(f"{len(item_ids)} ids and a content of {content.num_rows} rows; want one bag an id")
         for row in range(1, len(item_ids)):
             if item_ids[row - 1] >= item_ids[row]:
                 raise InvalidQueryError(
                     f"item_ids[{row}] {item_ids[row]!r} does not come after {item_ids[row - 1]!r}; sort ids, each once"
                 )
         self._write_lock = Lock()
-        self._view = empty_view(item_ids, base, exact, sequence=sequence)
+        self._view = empty_view(item_ids, base, exact, content=content, sequence=sequence)
 
     @property
     def base(self) -> VectorIndex:
@@ -80,6 +96,11 @@ class LiveIndex:
     def dim(self) -> int:
         """Length of a vector."""
         return self._view.exact.dim
+
+    @property
+    def has_content(self) -> bool:
+        """Whether items have bags beside their vectors."""
+        return self._view.content is not None
 
     @property
     def sequence(self) -> int:
@@ -111,7 +132,13 @@ class LiveIndex:
         return self._view.live_ids()
 
     def apply(
-        self, item_ids: Sequence[str], vectors: FloatArray, *, deleted: Sequence[str] = (), sequence: int
+        self,
+        item_ids: Sequence[str],
+        vectors: FloatArray,
+        *,
+        deleted: Sequence[str] = (),
+        sequence: int,
+        bags: Bags | None = None,
     ) -> None:
         """Upserts and deletes as one step; see `ItemIndex.apply`.
 
@@ -120,37 +147,81 @@ class LiveIndex:
             vectors: [len(item_ids), dim] float32; anything empty will do where there are no items.
             deleted: Items to remove; unknown ids are ignored.
             sequence: Number of the last write in this step, not below the present one.
+            bags: One an item, exactly where this index has content; not needed where there are no items.
 
         Raises:
-            InvalidQueryError: An id comes twice, counts differ, or the sequence goes back; nothing was changed.
+            InvalidQueryError: An id comes twice, counts differ, bags are missing or come unasked, or the sequence goes
+                back; nothing was changed.
             InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was changed.
         """
         matrix = checks.as_matrix(vectors, dim=self.dim, what="vectors") if item_ids else np.empty((0, self.dim), "f4")
         if matrix.shape[0] != len(item_ids):
             raise InvalidQueryError(f"{matrix.shape[0]} vectors for {len(item_ids)} item_ids; want one each")
         checks.largest_norm(matrix, what="vectors", names=item_ids)
+        self._check_bags(item_ids, bags)
         gone = _distinct(item_ids, deleted)
         with self._write_lock:
             if sequence < self._view.sequence:
                 raise InvalidQueryError(f"sequence {sequence} is below {self._view.sequence}; apply writes in order")
-            self._view = self._view.written(item_ids, matrix, gone, sequence)
+            self._view = self._view.written(item_ids, matrix, bags, gone=gone, sequence=sequence)
 
-    def search(self, queries: FloatArray, k: int, options: Sequence[SearchOptions] | None = None) -> list[Hits]:
+    def search(
+        self,
+        queries: FloatArray,
+        k: int,
+        options: Sequence[SearchOptions] | None = None,
+        *,
+        profiles: Bags | None = None,
+    ) -> list[Hits]:
         """Returns up to `k` items a query, fewer only where fewer are eligible; see `ItemIndex.search`.
+
+        Args:
+            queries: [num_queries, dim] float32.
+            k: Items wanted, at least 1.
+            options: One a query; None means no restriction.
+            profiles: One a query, scored against the items' bags and added; None and an empty profile leave the
+                vectors alone. Needs an index with content.
 
         Raises:
             InvalidVectorError: A query is not finite or has another dimension.
-            InvalidQueryError: `k` is below 1, or there is not one options value a query.
+            InvalidQueryError: `k` is below 1, there is not one options value or profile a query, or there are profiles
+                and no content.
         """
         queries = checks.check_queries(queries, k, dim=self.dim)
-        return search_view(self._view, queries, k, options)
+        if profiles is not None and not self.has_content:
+            raise InvalidQueryError("profiles were given to an index without content; leave them out, or rebuild")
+        if profiles is not None and len(profiles) != queries.shape[0]:
+            raise InvalidQueryError(f"{len(profiles)} profiles for {queries.shape[0]} queries; want one each, or None")
+        return search_view(self._view, Questions(vectors=queries, profiles=profiles), k, options)
 
     def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Returns the vectors of those ids that are held, [num_found, dim], and a [len(item_ids)] mask of which."""
-        vectors, places = self._view.gather(item_ids)
-        mask = np.zeros(len(item_ids), dtype=np.bool_)
-        mask[places] = True
-        return vectors, mask
+        view = self._view
+        located = view.locate(item_ids)
+        return view.vectors_at(located), _mask(located, len(item_ids))
+
+    def gather_bags(self, item_ids: Sequence[str]) -> tuple[Bags, NDArray[np.bool_]]:
+        """Returns the bags of those ids that are held, num_found rows, and a [len(item_ids)] mask of which.
+
+        Without content every bag is empty.
+        """
+        view = self._view
+        located = view.locate(item_ids)
+        return view.bags_at(located), _mask(located, len(item_ids))
+
+    def _check_bags(self, item_ids: Sequence[str], bags: Bags | None) -> None:
+        if self.has_content and item_ids and bags is None:
+            raise InvalidQueryError(f"{len(item_ids)} item_ids without bags for an index with content; give one each")
+        if not self.has_content and bags is not None and len(bags):
+            raise InvalidQueryError(f"{len(bags)} bags for an index without content; leave them out, or rebuild")
+        if bags is not None and len(bags) != len(item_ids):
+            raise InvalidQueryError(f"{len(bags)} bags for {len(item_ids)} item_ids; want one each")
+
+
+def _mask(located: Located, num_items: int) -> NDArray[np.bool_]:
+    mask = np.zeros(num_items, dtype=np.bool_)
+    mask[located.places] = True
+    return mask
 
 
 def _distinct(item_ids: Sequence[str], deleted: Sequence[str]) -> list[str]:

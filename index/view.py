@@ -13,11 +13,29 @@ from heapq import merge
 import numpy as np
 
 from index import bitmap
+from index.bags import Bags
 from index.flat import FlatIndex
 from index.fresh import FreshPart
+from index.fused import FusedRows
 from index.protocols import FloatArray, RowArray, RowBitmap, VectorIndex
+from index.sparse import ScannedBags, SparseIndex
 
 _MIN_DEAD_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a view holds items.
+
+    Attributes:
+        places: [num_found] int64, positions of the held items in the list that was looked up.
+        fresh: [num_found] int64, fresh rows, -1 for an item of the base.
+        base: [num_found] int64, base rows, -1 for a fresh item.
+    """
+
+    places: RowArray
+    fresh: RowArray
+    base: RowArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +46,7 @@ class View:
         item_ids: Ids of the base rows, ascending.
         base: The immutable index over the base rows.
         exact: Exhaustive search over the same rows.
+        content: Bags of the same rows, None where items have vectors alone.
         base_live: Base rows neither deleted nor replaced.
         num_base_live: How many they are.
         fresh: Rows written since; may already hold rows of later views.
@@ -40,6 +59,7 @@ class View:
     item_ids: Sequence[str]
     base: VectorIndex
     exact: FlatIndex
+    content: SparseIndex | None
     base_live: RowBitmap
     num_base_live: int
     fresh: FreshPart
@@ -69,30 +89,71 @@ class View:
         fresh = (self.fresh.item_ids[row] for row in bitmap.to_rows(self.fresh_live, self.num_fresh_rows))
         return merge(base, sorted(fresh))
 
-    def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, RowArray]:
-        """Returns the vectors of the ids that are held, [num_found, dim] float32, and their places in `item_ids`."""
+    def locate(self, item_ids: Sequence[str]) -> Located:
+        """Looks items up; those that are not held are left out."""
         fresh = np.array([self.fresh_row(item_id) for item_id in item_ids], dtype=np.int64)
         base = np.array([self.base_row(item_id) for item_id in item_ids], dtype=np.int64)
         places = np.flatnonzero((fresh >= 0) | (base >= 0))
-        fresh, base = fresh[places], base[places]
-        vectors = np.empty((places.size, self.exact.dim), dtype=np.float32)
-        in_fresh = fresh >= 0
-        vectors[in_fresh] = self.fresh.index.vectors[fresh[in_fresh]]
-        vectors[~in_fresh] = self.exact.vectors[base[~in_fresh]]
-        return vectors, places
+        return Located(places, fresh[places], base[places])
 
-    def written(self, item_ids: Sequence[str], vectors: FloatArray, gone: Sequence[str], sequence: int) -> View:
+    def vectors_at(self, located: Located) -> FloatArray:
+        """Returns the vectors of located items, [num_found, dim] float32."""
+        vectors = np.empty((located.places.size, self.exact.dim), dtype=np.float32)
+        in_fresh = located.fresh >= 0
+        vectors[in_fresh] = self.fresh.index.vectors[located.fresh[in_fresh]]
+        vectors[~in_fresh] = self.exact.vectors[located.base[~in_fresh]]
+        return vectors
+
+    def bags_at(self, located: Located) -> Bags:
+        """Returns the bags of located items; all empty where items have vectors alone."""
+        if self.content is None or self.fresh.sparse is None:
+            return Bags.none(located.places.size)
+        in_fresh = located.fresh >= 0
+        if not in_fresh.any():
+            return self.content.bags.take(located.base)
+        fresh = self.fresh.sparse.bags.take(located.fresh[in_fresh])
+        base = self.content.bags.take(located.base[~in_fresh])
+        order = np.argsort(np.concatenate((np.flatnonzero(in_fresh), np.flatnonzero(~in_fresh))))
+        return Bags.joined([fresh, base]).take(order)
+
+    def base_rows(self) -> FusedRows | None:
+        """Returns the base rows with both parts, None where items have vectors alone."""
+        if self.content is None:
+            return None
+        return FusedRows(vectors=self.exact.vectors, largest_norm=self.exact.largest_norm, sparse=self.content)
+
+    def fresh_rows(self) -> FusedRows | None:
+        """Returns the fresh rows of this view with both parts, None where items have vectors alone."""
+        if self.fresh.sparse is None:
+            return None
+        return FusedRows(
+            vectors=self.fresh.index.vectors[: self.num_fresh_rows],
+            largest_norm=self.fresh.index.largest_norm,
+            sparse=self.fresh.sparse.rows(self.num_fresh_rows),
+        )
+
+    def listed_rows(self, located: Located) -> FusedRows | None:
+        """Returns located items as rows with both parts, None where items have vectors alone."""
+        if self.content is None:
+            return None
+        bags = ScannedBags(self.bags_at(located))
+        return FusedRows(vectors=self.vectors_at(located), largest_norm=self.largest_norm, sparse=bags)
+
+    def written(
+        self, item_ids: Sequence[str], vectors: FloatArray, bags: Bags | None, *, gone: Sequence[str], sequence: int
+    ) -> View:
         """Returns the view after a write.
 
         Args:
             item_ids: Items to add, distinct.
             vectors: [len(item_ids), dim] float32, checked.
+            bags: One an item where items have bags, else None.
             gone: Items whose rows die, distinct: those replaced and those deleted.
             sequence: Number of the last write.
         """
         dead_base = _held(self.base_row(item_id) for item_id in gone)
         dead_fresh = _held(self.fresh_row(item_id) for item_id in gone)
-        added = self.fresh.append(item_ids, vectors) if item_ids else np.empty(0, dtype=np.int64)
+        added = self.fresh.append(item_ids, vectors, bags) if item_ids else np.empty(0, dtype=np.int64)
         fresh_live = bitmap.resized(self.fresh_live, self.fresh.num_rows)
         after = replace(
             self,
@@ -113,15 +174,18 @@ class View:
         return replace(self, fresh=fresh, num_fresh_rows=fresh.num_rows, fresh_live=bitmap.full(fresh.num_rows))
 
 
-def empty_view(item_ids: Sequence[str], base: VectorIndex, exact: FlatIndex, *, sequence: int) -> View:
+def empty_view(
+    item_ids: Sequence[str], base: VectorIndex, exact: FlatIndex, *, content: SparseIndex | None, sequence: int
+) -> View:
     """Returns the view of a base to which nothing was written yet."""
     return View(
         item_ids=item_ids,
         base=base,
         exact=exact,
+        content=content,
         base_live=bitmap.full(base.num_rows),
         num_base_live=base.num_rows,
-        fresh=FreshPart(base.dim),
+        fresh=FreshPart(base.dim, has_content=content is not None),
         num_fresh_rows=0,
         fresh_live=bitmap.empty(0),
         num_fresh_live=0,

@@ -3,6 +3,10 @@
 Base rows ascend by id, so a tie at the last place of a base search is cut in id order. Fresh rows are in insertion
 order: one row more than needed is fetched, and while that last one ties with the last result the search widens.
 An exclusion fetches as many rows more as it may remove, so it never leaves a result short.
+
+A query with a profile is scored by both parts of a row (`index.fused`): exactly over a flat base, the fresh part and an
+allow-list; over an approximate base by re-ranking the best by vectors and the best by bags, several times as many of
+each as are wanted. A query with an empty profile takes the dense path, whatever comes with it.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from index.bags import Bags
 from index.errors import InvalidQueryError
-from index.flat import exact_search
+from index.flat import FlatIndex, exact_search
+from index.fused import FusedQueries, FusedRows, fused_ranking, fused_search
 from index.protocols import FloatArray, Hits, Neighbors, SearchOptions
 from index.view import View
 
@@ -22,7 +28,40 @@ _Scored: TypeAlias = list[tuple[float, str]]
 """Negated scores and item ids: these tuples sort in the one order."""
 
 _WIDENING = 4
+_FUSED_FACTOR = 4
+_FUSED_LEAST = 256
 _NO_OPTIONS = SearchOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What is asked.
+
+    Attributes:
+        vectors: [num_queries, dim] float32, checked.
+        profiles: One a query; None asks by vectors alone.
+    """
+
+    vectors: FloatArray
+    profiles: Bags | None
+
+    def __len__(self) -> int:
+        """Returns the number of queries."""
+        return int(self.vectors.shape[0])
+
+    def take(self, queries: Sequence[int], *, fused: bool) -> Questions:
+        """Returns some of them, with their profiles where they are to be scored by both parts."""
+        some = np.asarray(queries, dtype=np.int64)
+        profiles = self.profiles.take(some) if self.profiles is not None and fused else None
+        return Questions(vectors=self.vectors[some], profiles=profiles)
+
+    def has_profile(self, query: int) -> bool:
+        """Returns whether one query has a profile that is not empty."""
+        return self.profiles is not None and bool(self.profiles.offsets[query] < self.profiles.offsets[query + 1])
+
+    def fused(self) -> FusedQueries | None:
+        """Returns them as queries with both parts, None where they ask by vectors alone."""
+        return None if self.profiles is None else FusedQueries(vectors=self.vectors, profiles=self.profiles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,26 +81,27 @@ class _Plan:
     candidates: Sequence[str] | None
 
 
-def search_view(view: View, queries: FloatArray, k: int, options: Sequence[SearchOptions] | None) -> list[Hits]:
-    """Returns up to `k` items a query; queries are checked, [num_queries, dim] float32.
+def search_view(view: View, questions: Questions, k: int, options: Sequence[SearchOptions] | None) -> list[Hits]:
+    """Returns up to `k` items a query.
 
     Raises:
         InvalidQueryError: There is not one options value a query.
     """
-    choices = [_NO_OPTIONS] * queries.shape[0] if options is None else list(options)
-    if len(choices) != queries.shape[0]:
-        raise InvalidQueryError(f"{len(choices)} options for {queries.shape[0]} queries; want one each, or None")
+    choices = [_NO_OPTIONS] * len(questions) if options is None else list(options)
+    if len(choices) != len(questions):
+        raise InvalidQueryError(f"{len(choices)} options for {len(questions)} queries; want one each, or None")
     # Grouped by identity of the allow-list: one that many queries share is resolved once.
-    groups: dict[tuple[int, bool, int], list[int]] = {}
+    groups: dict[tuple[int, bool, int, bool], list[int]] = {}
     for i, choice in enumerate(choices):
-        groups.setdefault((_fetch(k, choice), choice.exact, id(choice.candidates)), []).append(i)
+        key = (_fetch(k, choice), choice.exact, id(choice.candidates), questions.has_profile(i))
+        groups.setdefault(key, []).append(i)
     hits: dict[int, Hits] = {}
-    for (fetch, exact, _), members in groups.items():
+    for (fetch, exact, _, fused), members in groups.items():
         plan = _Plan(k=k, fetch=fetch, exact=exact, candidates=choices[members[0]].candidates)
         banned = [frozenset(choices[i].exclude) for i in members]
         search = _search_parts if plan.candidates is None else _search_candidates
-        hits.update(zip(members, search(view, queries[members], plan, banned), strict=True))
-    return [hits[i] for i in range(queries.shape[0])]
+        hits.update(zip(members, search(view, questions.take(members, fused=fused), plan, banned), strict=True))
+    return [hits[i] for i in range(len(questions))]
 
 
 def _fetch(k: int, choice: SearchOptions) -> int:
@@ -69,45 +109,75 @@ def _fetch(k: int, choice: SearchOptions) -> int:
     return k + (1 << (len(choice.exclude) - 1).bit_length() if choice.exclude else 0)
 
 
-def _search_candidates(view: View, queries: FloatArray, plan: _Plan, banned: Sequence[frozenset[str]]) -> list[Hits]:
-    # Sorted, so that row order within the gathered matrix is id order.
+def _search_candidates(view: View, questions: Questions, plan: _Plan, banned: Sequence[frozenset[str]]) -> list[Hits]:
+    # Sorted, so that row order within the gathered rows is id order.
     wanted = sorted(set(plan.candidates or ()))
-    vectors, places = view.gather(wanted)
-    item_ids = [wanted[place] for place in places]
-    found = exact_search(vectors, queries, plan.fetch, allowed=None, largest_norm=view.largest_norm)
-    return [_hits(_scored(found, i, item_ids), banned[i], plan.k) for i in range(queries.shape[0])]
+    located = view.locate(wanted)
+    item_ids = [wanted[place] for place in located.places]
+    queries = questions.fused()
+    rows = None if queries is None else view.listed_rows(located)
+    if queries is None or rows is None:
+        vectors = view.vectors_at(located)
+        found = exact_search(vectors, questions.vectors, plan.fetch, allowed=None, largest_norm=view.largest_norm)
+    else:
+        found = fused_search(rows, queries, plan.fetch, allowed=None)
+    return [_hits(_scored(found, i, item_ids), banned[i], plan.k) for i in range(len(questions))]
 
 
-def _search_parts(view: View, queries: FloatArray, plan: _Plan, banned: Sequence[frozenset[str]]) -> list[Hits]:
-    base = _search_base(view, queries, plan)
+def _search_parts(view: View, questions: Questions, plan: _Plan, banned: Sequence[frozenset[str]]) -> list[Hits]:
+    base = _search_base(view, questions, plan)
     num_fetched = min(plan.fetch + 1, view.num_fresh_live)
-    fresh = _search_fresh(view, queries, num_fetched)
+    fresh = _search_fresh(view, questions, num_fetched)
     hits = []
-    for i in range(queries.shape[0]):
+    for i in range(len(questions)):
         from_base, from_fresh, num_seen = base[i], fresh[i], num_fetched
         best = _hits(from_base + from_fresh, banned[i], plan.k)
         while num_seen < view.num_fresh_live and _may_miss(best, from_fresh, plan.k):
             num_seen = min(num_seen * _WIDENING, view.num_fresh_live)
-            from_fresh = _search_fresh(view, queries[i : i + 1], num_seen)[0]
+            one = questions.take([i], fused=questions.profiles is not None)
+            from_fresh = _search_fresh(view, one, num_seen)[0]
             best = _hits(from_base + from_fresh, banned[i], plan.k)
         hits.append(best)
     return hits
 
 
-def _search_base(view: View, queries: FloatArray, plan: _Plan) -> list[_Scored]:
+def _search_base(view: View, questions: Questions, plan: _Plan) -> list[_Scored]:
     if view.num_base_live == 0:
-        return [[] for _ in queries]
-    index = view.exact if plan.exact else view.base
+        return [[] for _ in range(len(questions))]
+    num_wanted = min(plan.fetch, view.num_base_live)
     allowed = None if view.num_base_live == view.base.num_rows else view.base_live
-    found = index.search(queries, min(plan.fetch, view.num_base_live), allowed=allowed)
-    return [_scored(found, i, view.item_ids) for i in range(queries.shape[0])]
+    queries, rows = questions.fused(), view.base_rows()
+    if queries is None or rows is None:
+        index = view.exact if plan.exact else view.base
+        found = index.search(questions.vectors, num_wanted, allowed=allowed)
+    elif plan.exact or isinstance(view.base, FlatIndex):
+        found = fused_search(rows, queries, num_wanted, allowed=allowed)
+    else:
+        found = _search_approximately(view, queries, rows, plan)
+    return [_scored(found, i, view.item_ids) for i in range(len(questions))]
 
 
-def _search_fresh(view: View, queries: FloatArray, num_wanted: int) -> list[_Scored]:
+def _search_approximately(view: View, queries: FusedQueries, rows: FusedRows, plan: _Plan) -> Neighbors:
+    """Re-ranks the best by vectors and the best by bags; what exclusions may remove is fetched on top."""
+    assert view.content is not None
+    most = max(_FUSED_FACTOR * plan.k, _FUSED_LEAST) + plan.fetch - plan.k
+    num_candidates = min(most, view.num_base_live)
+    allowed = None if view.num_base_live == view.base.num_rows else view.base_live
+    dense = view.base.search(queries.vectors, num_candidates, allowed=allowed)
+    sparse = view.content.search(queries.profiles, num_candidates, allowed=allowed)
+    return fused_ranking(rows, queries, min(plan.fetch, view.num_base_live), parts=[dense, sparse])
+
+
+def _search_fresh(view: View, questions: Questions, num_wanted: int) -> list[_Scored]:
     if num_wanted == 0:
-        return [[] for _ in queries]
-    found = view.fresh.index.search(queries, num_wanted, allowed=view.fresh_live, num_rows=view.num_fresh_rows)
-    return [_scored(found, i, view.fresh.item_ids) for i in range(queries.shape[0])]
+        return [[] for _ in range(len(questions))]
+    queries, rows = questions.fused(), view.fresh_rows()
+    if queries is None or rows is None:
+        index, bound = view.fresh.index, view.num_fresh_rows
+        found = index.search(questions.vectors, num_wanted, allowed=view.fresh_live, num_rows=bound)
+    else:
+        found = fused_search(rows, queries, num_wanted, allowed=view.fresh_live)
+    return [_scored(found, i, view.fresh.item_ids) for i in range(len(questions))]
 
 
 def _may_miss(best: Hits, from_fresh: _Scored, k: int) -> bool:

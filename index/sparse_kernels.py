@@ -1,0 +1,181 @@
+"""Compiled loops of `index.sparse` and `index.fused`: inner products of bags, and the choice of candidates.
+
+The inner product of a profile and a bag is the float32 sum of its products in ascending order of the tokens, rounded
+after every step (nothing here may be reordered or contracted). `_score` takes it row by row, `add_postings` token by
+token for all rows at once: the same terms in the same order, hence the same floats.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from index.bags import OFFSETS, TOKENS, WEIGHTS, Bags, TokenArray
+from index.protocols import FloatArray, RowArray, RowBitmap
+
+PostingRows: TypeAlias = NDArray[np.int32]
+
+_POSTING_ROWS = types.Array(types.int32, 1, "C", readonly=True)
+_BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
+_OUT_SCORES = types.float32[::1]
+_OUT_ROWS = types.int64[::1]
+_BLOCK_ROWS = 65_536
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_ROUNDOFF = 2.0**-24
+
+
+def score_bags(profiles: Bags, bags: Bags, rows: RowArray, *, offsets: RowArray) -> FloatArray:
+    """Returns the inner product of each profile with the bags of its own rows.
+
+    Args:
+        profiles: One a query.
+        bags: Rows.
+        rows: [num_pairs] int64, all in range; those of query i are `rows[offsets[i]:offsets[i + 1]]`.
+        offsets: [num_queries + 1] int64, ascending from 0 to num_pairs.
+
+    Returns:
+        [num_pairs] float32; 0 where no token is shared.
+    """
+    assert offsets.size == profiles.offsets.size
+    assert int(offsets[-1]) == rows.size
+    scores = np.empty(rows.size, dtype=np.float32)
+    _score(
+        profiles.tokens,
+        profiles.weights,
+        profiles.offsets,
+        bags.tokens,
+        bags.weights,
+        bags.offsets,
+        rows,
+        offsets,
+        scores,
+    )
+    return scores
+
+
+@njit(
+    types.void(TOKENS, WEIGHTS, OFFSETS, TOKENS, WEIGHTS, OFFSETS, OFFSETS, OFFSETS, _OUT_SCORES),
+    cache=True,
+    nogil=True,
+)
+def _score(
+    profile_tokens: TokenArray,
+    profile_weights: FloatArray,
+    profile_offsets: RowArray,
+    tokens: TokenArray,
+    weights: FloatArray,
+    offsets: RowArray,
+    rows: RowArray,
+    pair_offsets: RowArray,
+    scores: FloatArray,
+) -> None:
+    # The profile goes into a table of open addresses, at most a quarter full; weight 0 marks an empty place.
+    for query in range(profile_offsets.size - 1):
+        start, stop = profile_offsets[query], profile_offsets[query + 1]
+        bits = 4
+        while (1 << bits) < 4 * (stop - start):
+            bits += 1
+        last, shift = (1 << bits) - 1, np.uint64(64 - bits)
+        keys = np.zeros(last + 1, dtype=np.uint64)
+        values = np.zeros(last + 1, dtype=np.float32)
+        for slot in range(start, stop):
+            place = np.int64((profile_tokens[slot] * _MIX) >> shift)
+            while values[place] != 0:
+                place = (place + 1) & last
+            keys[place], values[place] = profile_tokens[slot], profile_weights[slot]
+        for pair in range(pair_offsets[query], pair_offsets[query + 1]):
+            row = rows[pair]
+            total = np.float32(0)
+            for slot in range(offsets[row], offsets[row + 1]):
+                token = tokens[slot]
+                place = np.int64((token * _MIX) >> shift)
+                while values[place] != 0:
+                    if keys[place] == token:
+                        total += values[place] * weights[slot]
+                        break
+                    place = (place + 1) & last
+            scores[pair] = total
+
+
+@njit(
+    types.void(OFFSETS, WEIGHTS, OFFSETS, _POSTING_ROWS, WEIGHTS, _OUT_SCORES),
+    cache=True,
+    nogil=True,
+)
+def add_postings(
+    lists: RowArray,
+    list_weights: FloatArray,
+    starts: RowArray,
+    rows: PostingRows,
+    weights: FloatArray,
+    scores: FloatArray,
+) -> None:
+    """Adds the inner product of one profile with every row to `scores`.
+
+    Args:
+        lists: [n] int64, posting lists of the profile's tokens, in ascending order of the tokens.
+        list_weights: [n] float32, the profile's weights.
+        starts: [num_lists + 1] int64; list l is `starts[l]` to `starts[l + 1]`.
+        rows: [num_postings] int32, ascending within a list.
+        weights: [num_postings] float32.
+        scores: [num_rows] float32, zeros.
+    """
+    # Block by block, so that the scores written to stay in the cache.
+    places = starts[lists]
+    stop = 0
+    while stop < scores.size:
+        stop += _BLOCK_ROWS
+        for i in range(lists.size):
+            place, end, weight = places[i], starts[lists[i] + 1], list_weights[i]
+            while place < end and rows[place] < stop:
+                scores[rows[place]] += weight * weights[place]
+                place += 1
+            places[i] = place
+
+
+@njit(types.int64(WEIGHTS, _BITMAP, types.boolean, types.int64, types.float64, _OUT_ROWS), cache=True, nogil=True)
+def select(scores: FloatArray, allowed: RowBitmap, restricted: bool, k: int, margin: float, out_rows: RowArray) -> int:
+    """Writes every row that may be in the top `k`, ascending, to the front of `out_rows`; returns how many they are.
+
+    Args:
+        scores: [num_rows] float32, never NaN nor -inf.
+        allowed: Rows that may be returned.
+        restricted: Whether `allowed` is to be read at all.
+        k: From 1 to num_rows.
+        margin: How far dense scores may be off in one direction, twice; rounding of the last sum comes on top.
+        out_rows: [num_rows] int64.
+    """
+    # A heap of the k best scores so far, the worst of them at its root.
+    heap = np.full(k, -np.inf, dtype=np.float32)
+    for row in range(scores.size):
+        score = scores[row]
+        if score > heap[0] and (not restricted or allowed[row >> 3] >> (row & 7) & 1):
+            hole = 0
+            while 2 * hole + 1 < k:
+                child = 2 * hole + 1
+                if child + 1 < k and heap[child + 1] < heap[child]:
+                    child += 1
+                if heap[child] >= score:
+                    break
+                heap[hole] = heap[child]
+                hole = child
+            heap[hole] = score
+    floor = np.float64(heap[0])
+    if floor == -np.inf:
+        cut = floor
+    else:
+        cut = floor - margin - 8 * _ROUNDOFF * abs(floor)
+    # Without any margin scores are final: of those equal to the worst, the lowest rows are enough.
+    count, num_equal = 0, 0
+    for row in range(scores.size):
+        score = np.float64(scores[row])
+        if score >= cut and (not restricted or allowed[row >> 3] >> (row & 7) & 1):
+            if score == cut:
+                num_equal += 1
+            if score > cut or num_equal <= k:
+                out_rows[count] = row
+                count += 1
+    return count
