@@ -127,7 +127,7 @@ class Bags:
 def _as_array(values: ArrayLike, dtype: type[_Scalar], *, what: str) -> NDArray[_Scalar]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and not np.can_cast(array.dtype, dtype, casting="same_kind")):
-        raise InvalidVectorError(f"{what} is {array.dtype} of shape {list(array.shape)}; want {np.dtype(dtype)} of one axis")
+        raise InvalidVectorError(f"{what} is {array.dtype} of shape {list(array.shape)}; want [n] {np.dtype(dtype)}")
     return np.ascontiguousarray(array, dtype=dtype)
 
 

@@ -18,8 +18,8 @@ from index.bags import Bags
 from index.flat import product_margins
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.rescore import score_one, score_rows
-from index.sparse import SparseRows, candidates
-from index.sparse_kernels import score_bags
+from index.sparse import SparseRows
+from index.sparse_kernels import candidates, score_bags
 from index.topk import best, gather_neighbors
 
 _BLOCK_SCORES = 4_194_304

@@ -13,17 +13,20 @@ Both score by `index.sparse_kernels`, which give the same floats whichever way t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index import checks
 from index.bags import Bags, TokenArray
 from index.errors import InvalidQueryError
 from index.flat import checked_bound
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
-from index.sparse_kernels import add_postings, score_bags, select
+from index.sparse_kernels import add_postings, candidates, score_bags
 from index.topk import best, gather_neighbors
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 class SparseRows(Protocol):
@@ -117,13 +120,17 @@ class ScannedBags:
 class AppendableSparse:
     """Exact search over bags that grow at the end.
 
-    Full buffers are replaced by ones of twice the size; readers that hold the old ones go on with them.
+    Full buffers are replaced by ones of twice the size; readers that hold the old ones go on with them. What is before
+    a published end never changes.
     """
 
     kind = "sparse"
 
-    def __init__(self) -> None:
-        """Starts empty."""
+    def __init__(self, *, capacity: int = 1024) -> None:
+        """Starts empty, with room for `capacity` rows."""
+        self._tokens: TokenArray = np.empty(16 * capacity, dtype=np.uint64)
+        self._weights: FloatArray = np.empty(16 * capacity, dtype=np.float32)
+        self._offsets: RowArray = np.zeros(capacity + 1, dtype=np.int64)
         self._bags = Bags.none(0)
 
     @property
@@ -142,7 +149,15 @@ class AppendableSparse:
 
     def append(self, bags: Bags) -> None:
         """Adds rows at the end. One writer at a time; readers go on."""
-        self._bags = Bags.joined([self._bags, bags])
+        start, first = self._bags.num_tokens, self.num_rows
+        stop, num_rows = start + bags.num_tokens, first + len(bags)
+        self._tokens = _with_room(self._tokens, stop)
+        self._weights = _with_room(self._weights, stop)
+        self._offsets = _with_room(self._offsets, num_rows + 1)
+        self._tokens[start:stop] = bags.tokens[: bags.num_tokens]
+        self._weights[start:stop] = bags.weights[: bags.num_tokens]
+        self._offsets[first + 1 : num_rows + 1] = bags.offsets[1:] + start
+        self._bags = Bags(tokens=self._tokens, weights=self._weights, offsets=self._offsets[: num_rows + 1])
 
     def rows(self, num_rows: int) -> ScannedBags:
         """Returns the first `num_rows` rows, at most those appended so far, to be scored."""
@@ -160,26 +175,13 @@ class AppendableSparse:
         return _search(self.rows(checked_bound(num_rows, self.num_rows)), queries, k, allowed)
 
 
-def candidates(scores: FloatArray, k: int, *, allowed: RowBitmap | None, margin: float) -> RowArray:
-    """Returns every row that may be in the top `k`, ascending int64.
-
-    Args:
-        scores: [num_rows] float32, never NaN.
-        k: At least 1.
-        allowed: Rows that may be returned; None allows every row.
-        margin: How far the final score of one row may rise above and that of another fall below these, together; 0
-            where these are final.
-    """
-    rows = np.empty(scores.size, dtype=np.int64)
-    if not scores.size:
-        return rows
-    count = select(
-        scores, _NO_ROWS if allowed is None else allowed, allowed is not None, min(k, scores.size), margin, rows
-    )
-    return rows[:count].copy()
-
-
-_NO_ROWS = np.empty(0, dtype=np.uint8)
+def _with_room(array: NDArray[_Scalar], size: int) -> NDArray[_Scalar]:
+    """Returns the array itself, or a longer one that begins with the same values."""
+    if size <= array.size:
+        return array
+    longer = np.empty(max(size, 2 * array.size), dtype=array.dtype)
+    longer[: array.size] = array
+    return longer
 
 
 def _search(rows: SparseRows, queries: Bags, k: int, allowed: RowBitmap | None) -> Neighbors:

@@ -21,10 +21,10 @@ PostingRows: TypeAlias = NDArray[np.int32]
 _POSTING_ROWS = types.Array(types.int32, 1, "C", readonly=True)
 _BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_SCORES = types.float32[::1]
-_OUT_ROWS = types.int64[::1]
 _BLOCK_ROWS = 65_536
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _ROUNDOFF = 2.0**-24
+_NO_ROWS = np.empty(0, dtype=np.uint8)
 
 
 def score_bags(profiles: Bags, bags: Bags, rows: RowArray, *, offsets: RowArray) -> FloatArray:
@@ -136,45 +136,58 @@ def add_postings(
             places[i] = place
 
 
-@njit(types.int64(WEIGHTS, _BITMAP, types.boolean, types.int64, types.float64, _OUT_ROWS), cache=True, nogil=True)
-def select(scores: FloatArray, allowed: RowBitmap, restricted: bool, k: int, margin: float, out_rows: RowArray) -> int:
-    """Writes every row that may be in the top `k`, ascending, to the front of `out_rows`; returns how many they are.
+def candidates(scores: FloatArray, k: int, *, allowed: RowBitmap | None, margin: float) -> RowArray:
+    """Returns every row that may be in the top `k`, ascending int64.
 
     Args:
-        scores: [num_rows] float32, never NaN nor -inf.
-        allowed: Rows that may be returned.
-        restricted: Whether `allowed` is to be read at all.
-        k: From 1 to num_rows.
-        margin: How far dense scores may be off in one direction, twice; rounding of the last sum comes on top.
-        out_rows: [num_rows] int64.
+        scores: [num_rows] float32, finite; nearly final, or final.
+        k: At least 1.
+        allowed: Rows that may be returned; None allows every row.
+        margin: How far the dense part may set two rows apart that are alike; 0 where scores are final. Rounding of the
+            sum of both parts comes on top.
     """
-    # A heap of the k best scores so far, the worst of them at its root.
-    heap = np.full(k, -np.inf, dtype=np.float32)
+    rows = np.empty(scores.size, dtype=np.int64)
+    k = min(k, scores.size)
+    if k == 0:
+        return rows
+    bits, restricted = (_NO_ROWS, False) if allowed is None else (allowed, True)
+    floor = float(_kth_best(scores, bits, restricted, k))
+    cut = floor - margin - 8 * _ROUNDOFF * abs(floor) if floor > -np.inf else floor
+    return rows[: _at_least(scores, bits, restricted, cut, k, rows)].copy()
+
+
+@njit(types.float32(WEIGHTS, _BITMAP, types.boolean, types.int64), cache=True, nogil=True)
+def _kth_best(scores: FloatArray, allowed: RowBitmap, restricted: bool, k: int) -> np.float32:
+    """Returns the k-th greatest score of the allowed rows, -inf where there are fewer."""
+    heap: FloatArray = np.full(k, -np.inf, dtype=np.float32)  # the k best so far, the worst of them at the root
     for row in range(scores.size):
         score = scores[row]
         if score > heap[0] and (not restricted or allowed[row >> 3] >> (row & 7) & 1):
-            hole = 0
-            while 2 * hole + 1 < k:
-                child = 2 * hole + 1
+            hole, child = 0, 1
+            while child < k:
                 if child + 1 < k and heap[child + 1] < heap[child]:
                     child += 1
                 if heap[child] >= score:
                     break
                 heap[hole] = heap[child]
-                hole = child
+                hole, child = child, 2 * child + 1
             heap[hole] = score
-    floor = np.float64(heap[0])
-    if floor == -np.inf:
-        cut = floor
-    else:
-        cut = floor - margin - 8 * _ROUNDOFF * abs(floor)
-    # Without any margin scores are final: of those equal to the worst, the lowest rows are enough.
+    return heap[0]
+
+
+@njit(
+    types.int64(WEIGHTS, _BITMAP, types.boolean, types.float64, types.int64, types.int64[::1]), cache=True, nogil=True
+)
+def _at_least(scores: FloatArray, allowed: RowBitmap, restricted: bool, cut: float, k: int, out_rows: RowArray) -> int:
+    """Writes the allowed rows with a score above `cut`, and the first k of those at it; returns how many they are.
+
+    With a margin no row at the cut itself is near the top; without one scores are final, and lower rows go first.
+    """
     count, num_equal = 0, 0
     for row in range(scores.size):
         score = np.float64(scores[row])
         if score >= cut and (not restricted or allowed[row >> 3] >> (row & 7) & 1):
-            if score == cut:
-                num_equal += 1
+            num_equal += score == cut
             if score > cut or num_equal <= k:
                 out_rows[count] = row
                 count += 1
