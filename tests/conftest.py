@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from index.protocols import FloatArray
+from recall.model.item_encoding import ItemEncoding
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 
 if TYPE_CHECKING:  # the fixtures import what they need, so that other tests do not load torch
@@ -51,9 +52,11 @@ class TopicModel:
     schema: DataSchema = SCHEMA
     max_history: int = 5
     dim: int = DIM
+    content_weight: float = 0.0
 
-    def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
-        return np.array([_direction(str(f.get("topic", ""))) for f in features], np.float32).reshape(-1, DIM)
+    def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
+        vectors = np.array([_direction(str(f.get("topic", ""))) for f in features], np.float32).reshape(-1, DIM)
+        return ItemEncoding(vectors=vectors, bags=None)
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         return np.array([self._user(user) for user in users], dtype=np.float32).reshape(-1, DIM)
@@ -64,6 +67,9 @@ class TopicModel:
 
     def knows_user(self, user_id: str) -> bool:
         return False
+
+    def item_counts(self, item_ids: Sequence[str]) -> FloatArray:
+        return np.zeros(len(item_ids), dtype=np.float32)
 
 
 def _direction(text: str) -> FloatArray:

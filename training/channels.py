@@ -15,6 +15,7 @@ import numpy as np
 
 from index.factory import IndexConfig, build_index
 from index.live import LiveIndex
+from index.sparse import SparseIndex
 from recall.client import RecallClient
 from recall.errors import RecallError
 from recall.live.generation import Generation
@@ -87,7 +88,9 @@ def _reindexed(generation: Generation, config: IndexConfig) -> Generation:
     item_ids = sorted(generation.index.item_ids())
     vectors, _ = generation.index.gather(item_ids)
     vectors = np.ascontiguousarray(vectors)
-    index = LiveIndex(item_ids, vectors, build_index(vectors, config), sequence=generation.index.sequence)
+    content = SparseIndex(generation.index.gather_bags(item_ids)[0]) if generation.index.has_content else None
+    base = build_index(vectors, config)
+    index = LiveIndex(item_ids, vectors, base, sequence=generation.index.sequence, content=content)
     return replace(generation, index=index)
 
 

@@ -36,12 +36,14 @@ class RebuildConfig(BaseModel):
 
 
 class ServeConfig(BaseModel):
-    """How a serving process follows its catalogue and its snapshots.
+    """How a serving process answers, and follows its catalogue and its snapshots.
 
     Attributes:
         follow_interval_seconds: Time between two looks for writes of other processes.
         watch_interval_seconds: Time between two looks at which snapshot is current.
         switch_retry_seconds: Time until a current snapshot that could not be loaded is tried again.
+        fresh_share: Least share of each recall's results that are items which the served model has never seen in
+            training, as far as there are any; see `recall.live.exploration`. 0 leaves results as they score.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,3 +51,4 @@ class ServeConfig(BaseModel):
     follow_interval_seconds: float = Field(default=0.2, gt=0)
     watch_interval_seconds: float = Field(default=0.5, gt=0)
     switch_retry_seconds: float = Field(default=60.0, gt=0)
+    fresh_share: float = Field(default=0.0, ge=0, lt=1)

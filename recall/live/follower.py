@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from index.bags import Bags
 from index.protocols import FloatArray
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
@@ -31,10 +32,12 @@ class Trial:
     Attributes:
         features: What was embedded.
         vector: [dim] float32.
+        bag: Its one bag; None where the model has no sparse part.
     """
 
     features: FeatureMap
     vector: FloatArray
+    bag: Bags | None
 
 
 class Follower:
@@ -86,6 +89,7 @@ class Follower:
             np.concatenate([_stacked(tried, self.generation.model.dim), embedded.vectors]),
             deleted=[*gone, *embedded.skipped, *damaged],
             sequence=sequence,
+            bags=_joined_bags(tried, embedded.bags),
         )
         self._note(changes, embedded.skipped | damaged)
 
@@ -101,3 +105,9 @@ def _stacked(trials: Mapping[str, Trial], dim: int) -> FloatArray:
     if not trials:
         return np.empty((0, dim), dtype=np.float32)
     return np.stack([trial.vector for trial in trials.values()])
+
+
+def _joined_bags(trials: Mapping[str, Trial], embedded: Bags | None) -> Bags | None:
+    if embedded is None:
+        return None
+    return Bags.joined([*(trial.bag for trial in trials.values() if trial.bag is not None), embedded])

@@ -14,6 +14,7 @@ from recall.schema import DataSchema, FeatureMap
 
 if TYPE_CHECKING:
     from recall.model.embedding import UserInput
+    from recall.model.item_encoding import ItemEncoding
 
 
 class Embedder(Protocol):
@@ -35,14 +36,21 @@ class Embedder(Protocol):
     def schema(self) -> DataSchema:
         """Features that the model reads."""
 
-    def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
-        """Returns [len(item_ids), dim] float32 of unit length."""
+    @property
+    def content_weight(self) -> float:
+        """Length of a profile that is matched exactly with bags; 0 where the model has no sparse part."""
+
+    def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
+        """Returns vectors of unit length and, where `content_weight` is above 0, bags."""
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         """Returns [len(users), dim] float32."""
 
     def knows_user(self, user_id: str) -> bool:
         """Returns whether training saw the user."""
+
+    def item_counts(self, item_ids: Sequence[str]) -> FloatArray:
+        """Returns about how often training saw each item, [len(item_ids)] float32; 0 for an unseen one."""
 
 
 ModelLoader: TypeAlias = Callable[[Path], Embedder]

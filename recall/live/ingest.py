@@ -20,7 +20,7 @@ from recall.errors import DeadlineError, FieldViolation, InvalidRequestError, Un
 from recall.live.catalog import Catalog
 from recall.live.follower import Follower, Trial
 from recall.live.generation import Embedder, Generation
-from recall.live.item_vectors import KnownFeatures, known_features, usable_rows
+from recall.live.item_vectors import KnownFeatures, indexed_bags, known_features, usable_rows
 from recall.live.records import ItemRecord
 from recall.live.writes import DeleteResult, WarningCode, WriteResult, WriteWarning
 
@@ -212,13 +212,19 @@ def _checked(model: Embedder, items: Sequence[ItemRecord]) -> list[KnownFeatures
 def _tried(model: Embedder, items: Sequence[ItemRecord], known: Sequence[KnownFeatures]) -> dict[str, Trial]:
     if not items:
         return {}
-    vectors = model.embed_items([item.item_id for item in items], [k.features for k in known])
-    unusable = np.flatnonzero(~usable_rows(vectors))
+    encoded = model.encode_items([item.item_id for item in items], [k.features for k in known])
+    unusable = np.flatnonzero(~usable_rows(encoded.vectors))
     if len(unusable):
         text = "the served model makes no usable vector of its features; look for extreme numbers"
         raise InvalidRequestError([FieldViolation(field=f"items[{p}].features", description=text) for p in unusable])
+    bags = indexed_bags(encoded)
     return {
-        item.item_id: Trial(features=item.features, vector=vector) for item, vector in zip(items, vectors, strict=True)
+        item.item_id: Trial(
+            features=item.features,
+            vector=encoded.vectors[row],
+            bag=None if bags is None else bags.take(np.array([row])),
+        )
+        for row, item in enumerate(items)
     }
 
 

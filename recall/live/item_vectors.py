@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.bags import Bags
 from index.protocols import FloatArray
 from recall.live.generation import Embedder
+from recall.model.item_encoding import ItemEncoding
 from recall.schema import FeatureMap, FeatureSpec, FeatureValue
 from recall.values import checked_value
 
@@ -53,11 +55,13 @@ class ItemVectors:
     Attributes:
         item_ids: Items in the order given.
         vectors: [len(item_ids), dim] float32.
+        bags: One an item; None where the model has no sparse part.
         skipped: Reason by id of each item that could not be embedded.
     """
 
     item_ids: list[str]
     vectors: FloatArray
+    bags: Bags | None
     skipped: dict[str, str]
 
 
@@ -67,12 +71,25 @@ def embed_stored(model: Embedder, item_ids: Sequence[str], features: Sequence[Fe
     skipped = {i: _joined(k.problems) for i, k in zip(item_ids, known, strict=True) if k.problems}
     fitting = [(i, k.features) for i, k in zip(item_ids, known, strict=True) if not k.problems]
     if not fitting:
-        return ItemVectors(item_ids=[], vectors=np.empty((0, model.dim), dtype=np.float32), skipped=skipped)
+        bags = Bags.none(0) if model.content_weight > 0 else None
+        return ItemVectors(item_ids=[], vectors=np.empty((0, model.dim), np.float32), bags=bags, skipped=skipped)
     ids = [i for i, _ in fitting]
-    vectors = model.embed_items(ids, [f for _, f in fitting])
-    usable = usable_rows(vectors)
+    encoded = model.encode_items(ids, [f for _, f in fitting])
+    usable = usable_rows(encoded.vectors)
     skipped |= {ids[row]: "its vector is zero or not finite" for row in np.flatnonzero(~usable)}
-    return ItemVectors(item_ids=[ids[row] for row in np.flatnonzero(usable)], vectors=vectors[usable], skipped=skipped)
+    rows, bags = np.flatnonzero(usable), indexed_bags(encoded)
+    return ItemVectors(
+        item_ids=[ids[row] for row in rows],
+        vectors=encoded.vectors[rows],
+        bags=None if bags is None else bags.take(rows),
+        skipped=skipped,
+    )
+
+
+def indexed_bags(encoded: ItemEncoding) -> Bags | None:
+    """Returns the bags as an index takes them, one an item; None where the model has no sparse part."""
+    bags = encoded.bags
+    return None if bags is None else Bags.of(bags.tokens, bags.weights, bags.offsets)
 
 
 def usable_rows(vectors: FloatArray) -> NDArray[np.bool_]:

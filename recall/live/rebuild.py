@@ -18,11 +18,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.factory import IndexConfig, build_index
 from index.live import LiveIndex
 from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
+from index.sparse import SparseIndex
 from recall.errors import BusyError, ConfigError
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
@@ -127,9 +129,11 @@ def generation_in_memory(
         config: Kind and parameters of the base index.
     """
     embedded = embed_stored(model, item_ids, features)
-    ids, vectors = _in_id_order([embedded], model.dim)
-    index = LiveIndex(ids, vectors, build_index(vectors, config), sequence=0)
-    held = Popularity.from_counts((item_id, counts.get(item_id, 0)) for item_id in ids)
+    stored = _in_id_order([embedded], model)
+    content = None if stored.bags is None else SparseIndex(stored.bags)
+    base = build_index(stored.vectors, config)
+    index = LiveIndex(stored.item_ids, stored.vectors, base, sequence=0, content=content)
+    held = Popularity.from_counts((item_id, counts.get(item_id, 0)) for item_id in stored.item_ids)
     return Generation(model=model, index=index, popularity=held, skipped=embedded.skipped)
 
 
@@ -147,32 +151,52 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
         report("items", num_done, max(num_items, num_done))
     for item_id, reason in skipped.items():
         _logger.warning("item %r is left out: %s", item_id, reason)
-    item_ids, vectors = _in_id_order(parts, loaded.model.dim)
+    stored = _in_id_order(parts, loaded.model)
     return SnapshotContent(
         model_id=loaded.model.model_id,
         model_files=loaded.files,
         catalog_uuid=catalog.uuid,
         sequence=sequence,
-        item_ids=item_ids,
-        vectors=vectors,
-        counts=np.array([counts.get(item_id, 0) for item_id in item_ids], dtype=np.int64),
+        item_ids=stored.item_ids,
+        vectors=stored.vectors,
+        bags=stored.bags,
+        counts=np.array([counts.get(item_id, 0) for item_id in stored.item_ids], dtype=np.int64),
         skipped=skipped,
     )
 
 
-def _in_id_order(parts: list[ItemVectors], dim: int) -> tuple[list[str], FloatArray]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What an index is built from: distinct ids, ascending, their vectors and, with a sparse part, their bags."""
+
+    item_ids: list[str]
+    vectors: FloatArray
+    bags: Bags | None
+
+
+def _in_id_order(parts: list[ItemVectors], model: Embedder) -> _Rows:
     """Joins parts by ascending id, which for str is UTF-8 byte order; empties `parts`, so that one copy is held."""
     item_ids = [item_id for part in parts for item_id in part.item_ids]
     order = np.array(sorted(range(len(item_ids)), key=item_ids.__getitem__), dtype=np.int64)
+    bags = [part.bags for part in parts if part.bags is not None]
+    vectors = _in_order(parts, order, model.dim)
+    return _Rows(
+        item_ids=[item_ids[row] for row in order],
+        vectors=vectors,
+        bags=Bags.joined(bags).take(order) if model.content_weight > 0 else None,
+    )
+
+
+def _in_order(parts: list[ItemVectors], order: NDArray[np.int64], dim: int) -> FloatArray:
     places: NDArray[np.int64] = np.empty_like(order)
     places[order] = np.arange(len(order))
-    vectors = np.empty((len(item_ids), dim), dtype=np.float32)
-    end = len(item_ids)
+    vectors = np.empty((len(order), dim), dtype=np.float32)
+    end = len(order)
     while parts:
         part = parts.pop()
         vectors[places[end - len(part.item_ids) : end]] = part.vectors
         end -= len(part.item_ids)
-    return [item_ids[row] for row in order], vectors
+    return vectors
 
 
 def _served(out: Path) -> list[str]:

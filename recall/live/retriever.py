@@ -1,23 +1,29 @@
 """Recall and similar items over one generation. The same code serves requests and is evaluated.
 
 A user vector is made from features, user id and the vectors of the history's items, which are read from the live index:
-an item upserted a second ago already shapes it.
+an item upserted a second ago already shapes it. Where the model has a sparse part, the bags of these items make a
+profile (`profiles.py`), and a score is the sum of both products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
+from index.bags import Bags
 from index.live import LiveIndex
 from index.protocols import FloatArray, Hits, SearchOptions
-from recall.errors import FieldViolation, InvalidRequestError, NotFoundError
+from recall.errors import FieldViolation, InvalidRequestError
+from recall.live.exploration import Search, with_unseen
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
+from recall.live.profiles import user_profiles
 from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
+from recall.live.search_input import SearchInput, described_item, stored_item
 from recall.live.shortness import short_reason
 from recall.model.embedding import UserInput
 from recall.schema import FeatureMap, FeatureSpec
@@ -43,12 +49,14 @@ class _Question:
     Attributes:
         query: As asked.
         user: What the user tower reads.
+        recent: The items behind the history that it reads.
         options: What may be returned.
         answered_from: What the answer is made from.
     """
 
     query: RecallQuery
     user: UserInput
+    recent: Sequence[str]
     options: SearchOptions
     answered_from: AnsweredFrom
 
@@ -56,9 +64,15 @@ class _Question:
 class Retriever:
     """Answers queries, many at a time."""
 
-    def __init__(self, users: UserStore | None) -> None:
-        """Takes where users are stored; None where every query brings all that is known."""
+    def __init__(self, users: UserStore | None, *, fresh_share: float = 0.0) -> None:
+        """Says where to look.
+
+        Args:
+            users: Where users are stored; None where every query brings all that is known.
+            fresh_share: Share of a recall that goes to items unseen in training, in [0, 1); see `exploration.py`.
+        """
         self._users = users
+        self._fresh_share = fresh_share
 
     def recall(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
         """Returns the best items for each query; fewer than its limit only where fewer are eligible.
@@ -77,18 +91,15 @@ class Retriever:
             NotFoundError: The item is not stored, or not retrievable.
             InvalidRequestError: Given features do not fit the model.
         """
-        sequence = generation.index.sequence
-        exclude = query.exclude
+        sequence, item_id = generation.index.sequence, query.item_id or ""
         if query.features is not None:
+            options = SearchOptions(exclude=query.exclude, exact=query.exact)
             features = _checked(generation.model.schema.item_features, query.features, path="item.features")
-            vector = generation.model.embed_items([query.item_id or ""], [features])
+            asked = described_item(generation, item_id, features, options)
         else:
-            vector, found = generation.index.gather([query.item_id or ""])
-            if not found.all():
-                raise NotFoundError(f"item {query.item_id!r} is not retrievable; upsert it, or send its features")
-            exclude = (*exclude, query.item_id or "")
-        options = SearchOptions(exclude=exclude, exact=query.exact)
-        hits = _search(generation.index, vector, query.limit, [options])[0]
+            options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact)
+            asked = stored_item(generation, item_id, options)
+        hits = asked.search(generation.index, [0], query.limit)[0]
         return Result(
             item_ids=hits.item_ids,
             scores=hits.scores,
@@ -100,11 +111,11 @@ class Retriever:
     def _recall_chunk(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
         sequence = generation.index.sequence  # before anything is read: never more than the answer reflects
         questions = self._questions(generation, queries)
-        found = _searched(generation, questions)
+        found = self._found(generation, questions)
         results = []
         for position, question in enumerate(questions):
             limit, options = question.query.limit, question.options
-            hits = found.get(position) or generation.popularity.top(generation.index, limit, options)
+            hits = found.get(position) or self._popular(generation, question)
             results.append(
                 Result(
                     item_ids=hits.item_ids,
@@ -122,13 +133,41 @@ class Retriever:
         recent = [_recent(generation, query, h) for query, h in zip(queries, histories, strict=True)]
         vectors = _gathered(generation.index, recent)
         questions = []
-        for query, history, known in zip(queries, histories, vectors, strict=True):
+        for query, history, held, known in zip(queries, histories, recent, vectors, strict=True):
             user = UserInput(user_id=query.user_id, features=self._features(generation, query), history=known)
             exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
             options = SearchOptions(exclude=exclude, candidates=query.candidates, exact=query.exact)
             source = _source(generation, query, user)
-            questions.append(_Question(query=query, user=user, options=options, answered_from=source))
+            questions.append(_Question(query=query, user=user, recent=held, options=options, answered_from=source))
         return questions
+
+    def _found(self, generation: Generation, questions: Sequence[_Question]) -> dict[int, Hits]:
+        """Returns hits by position of those questions that have a user vector."""
+        asked = [p for p, q in enumerate(questions) if q.answered_from is not AnsweredFrom.POPULARITY]
+        made = [questions[position] for position in asked]
+        vectors, profiles = _user_vectors(generation, made), _profiles(generation, made)
+        by_limit: dict[int, list[int]] = {}
+        for place, question in enumerate(made):
+            by_limit.setdefault(question.query.limit, []).append(place)
+        found: dict[int, Hits] = {}
+        for limit, places in by_limit.items():  # one call a limit: an answer never depends on its neighbours' limits
+            part = SearchInput(
+                vectors=vectors[places],
+                profiles=None if profiles is None else profiles.take(np.array(places)),
+                options=[made[place].options for place in places],
+            )
+            hits = self._explored(generation, partial(part.search, generation.index), len(places), limit)
+            found.update(zip((asked[place] for place in places), hits, strict=True))
+        return found
+
+    def _popular(self, generation: Generation, question: _Question) -> Hits:
+        def search(_: Sequence[int], k: int) -> list[Hits]:
+            return [generation.popularity.top(generation.index, k, question.options)]
+
+        return self._explored(generation, search, 1, question.query.limit)[0]
+
+    def _explored(self, generation: Generation, search: Search, num_questions: int, limit: int) -> list[Hits]:
+        return with_unseen(search, num_questions, limit, model=generation.model, share=self._fresh_share)
 
     def _history(self, query: RecallQuery) -> tuple[str, ...]:
         if query.history is not None or query.user_id is None or self._users is None:
@@ -180,19 +219,11 @@ def _source(generation: Generation, query: RecallQuery, user: UserInput) -> Answ
     return AnsweredFrom.POPULARITY
 
 
-def _searched(generation: Generation, questions: Sequence[_Question]) -> dict[int, Hits]:
-    """Returns hits by position of those questions that have a user vector."""
-    asked = [p for p, q in enumerate(questions) if q.answered_from is not AnsweredFrom.POPULARITY]
-    vectors = _user_vectors(generation, [questions[position] for position in asked])
-    by_limit: dict[int, list[int]] = {}
-    for place, position in enumerate(asked):
-        by_limit.setdefault(questions[position].query.limit, []).append(place)
-    found: dict[int, Hits] = {}
-    for limit, places in by_limit.items():  # one call a limit: an answer never depends on its neighbours' limits
-        options = [questions[asked[place]].options for place in places]
-        hits = _search(generation.index, vectors[places], limit, options)
-        found.update(zip((asked[place] for place in places), hits, strict=True))
-    return found
+def _profiles(generation: Generation, questions: Sequence[_Question]) -> Bags | None:
+    weight = generation.model.content_weight
+    if weight == 0:
+        return None
+    return user_profiles(generation.index, [question.recent for question in questions], length=weight)
 
 
 def _user_vectors(generation: Generation, questions: Sequence[_Question]) -> FloatArray:
@@ -211,7 +242,3 @@ def _fitting(vector: FloatArray, dim: int) -> FloatArray:
         return vector
     text = f"it has shape {list(vector.shape)}, or is zero or not finite; send {dim} finite numbers"
     raise InvalidRequestError([FieldViolation(field="vector", description=text)])
-
-
-def _search(index: LiveIndex, vectors: FloatArray, limit: int, options: Sequence[SearchOptions]) -> list[Hits]:
-    return index.search(vectors, max(1, min(limit, index.num_items)), options)

@@ -52,7 +52,7 @@ class RecallSystem:
     ) -> None:
         """Replays what the catalogue has since the snapshot and starts to follow both; use `start`."""
         self._catalog = catalog
-        self._retriever = Retriever(catalog)
+        self._retriever = Retriever(catalog, fresh_share=config.fresh_share)
         self._ingest = Ingest(catalog, first.generation)
         self._ingest.follow()
         self._watcher = SnapshotWatcher(

@@ -14,7 +14,8 @@ manifest and its checksums. The manifest's facts:
     parts         where the parts are
 
 Parts: `model/` holds the files of the artifact that its manifest names, `rows/` the row table (`index.rows`),
-`spaces/two_tower/` vectors and base index (`index.space`), `skipped.json` an object of reasons by item id.
+`spaces/two_tower/` vectors and base index (`index.space`), `spaces/content/` the bags of the same rows
+(`index.bag_space`; there if the model has a sparse part), `skipped.json` an object of reasons by item id.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from index.bag_space import load_content, save_content
+from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.live import LiveIndex
 from index.protocols import FloatArray, RowArray, VectorIndex
 from index.rows import RowTable
 from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, verify, write_folder, write_manifest
 from index.space import load_space, save_space
-from recall.live.generation import Generation, ModelLoader, load_model
+from index.sparse import SparseIndex
+from recall.live.generation import Embedder, Generation, ModelLoader, load_model
 from recall.live.popularity import Popularity
 from recall.validation import one_line
 
@@ -43,6 +47,7 @@ _logger = logging.getLogger(__name__)
 
 CONTENT_VERSION = 1
 MODEL, ROWS, SKIPPED, TWO_TOWER = "model", "rows", "skipped.json", "spaces/two_tower"
+CONTENT = "spaces/content"
 
 
 class IndexFacts(BaseModel):
@@ -92,6 +97,7 @@ class SnapshotContent:
         sequence: Last write that is reflected.
         item_ids: [n], ascending in UTF-8 byte order.
         vectors: [n, dim] float32.
+        bags: n bags; None where the model has no sparse part.
         counts: [n] int64, interactions of each item.
         skipped: Reason by id of each stored item that could not be embedded.
     """
@@ -102,6 +108,7 @@ class SnapshotContent:
     sequence: int
     item_ids: list[str]
     vectors: FloatArray
+    bags: Bags | None
     counts: RowArray
     skipped: dict[str, str]
 
@@ -112,6 +119,7 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) ->
     Raises:
         OSError: The disk failed; nothing is left behind.
     """
+    bags, spaces = content.bags, {"two_tower": TWO_TOWER}
     facts = SnapshotFacts(
         catalog_uuid=content.catalog_uuid,
         sequence=content.sequence,
@@ -120,6 +128,7 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) ->
         index=IndexFacts(kind=base.kind, parameters=base.parameters()),
         num_items=len(content.item_ids),
         num_skipped=len(content.skipped),
+        parts=PartPaths(spaces=spaces if bags is None else {**spaces, "content": CONTENT}),
     )
 
     def fill(temporary: Path) -> None:
@@ -130,6 +139,9 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) ->
         RowTable.from_items(content.item_ids, content.counts).save(temporary / ROWS)
         (temporary / TWO_TOWER).mkdir(parents=True)
         save_space(temporary / TWO_TOWER, content.vectors, base)
+        if bags is not None:
+            (temporary / CONTENT).mkdir(parents=True)
+            save_content(temporary / CONTENT, bags)
         (temporary / SKIPPED).write_text(json.dumps(content.skipped, sort_keys=True), encoding="utf-8")
         write_manifest(temporary, facts.model_dump(mode="json"))
 
@@ -146,7 +158,8 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
 
     Raises:
         SnapshotDamagedError: A part is missing or damaged.
-        SnapshotMismatchError: It belongs to another catalogue or format, or its vectors to another model.
+        SnapshotMismatchError: It belongs to another catalogue or format, its vectors to another model, or it lacks the
+            bags that its model needs.
         ArtifactError: The model cannot be used.
     """
     facts = _read_facts(folder, verify(folder).facts)
@@ -167,11 +180,24 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
     popular = np.flatnonzero(rows.popularity)
     return Generation(
         model=model,
-        index=LiveIndex(item_ids, vectors, base, sequence=facts.sequence),
+        index=LiveIndex(
+            item_ids, vectors, base, sequence=facts.sequence, content=_content(folder, facts.parts.spaces, model)
+        ),
         popularity=Popularity.from_counts((item_ids[row], int(rows.popularity[row])) for row in popular),
         snapshot=folder.name,
         skipped=json.loads((folder / facts.parts.skipped).read_text(encoding="utf-8")),
     )
+
+
+def _content(folder: Path, spaces: Mapping[str, str], model: Embedder) -> SparseIndex | None:
+    if model.content_weight == 0:
+        return None
+    if "content" not in spaces:
+        raise SnapshotMismatchError(
+            f"{folder} holds the spaces {sorted(spaces)} without content, but model {model.model_id} has a sparse part"
+            f" of weight {model.content_weight:g}: rebuild"
+        )
+    return load_content(folder / spaces["content"])
 
 
 def next_name(root: Path, model_id: str) -> str:

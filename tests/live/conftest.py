@@ -22,7 +22,10 @@ from recall.live.generation import Generation
 from recall.live.rebuild import LoadedModel, generation_in_memory, rebuild_with
 from recall.live.records import ItemRecord
 from recall.live.service import RecallSystem
+from recall.model.bags import Bags
 from recall.model.embedding import UserInput
+from recall.model.hashing import hash_values
+from recall.model.item_encoding import ItemEncoding
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 
 DIM = 16
@@ -48,13 +51,18 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashModel:
-    """The vector of an item is the unit sum of the directions of its features; its id does not matter."""
+    """The vector of an item is the unit sum of the directions of its features, its bag holds its tags; ids do not matter.
+
+    Tags that begin with an underscore are in the bag alone.
+    """
 
     model_id: str = "a" * 64
     schema: DataSchema = SCHEMA
     max_history: int = 3
     dim: int = DIM
     known_users: frozenset[str] = field(default_factory=frozenset)
+    known_items: frozenset[str] = field(default_factory=frozenset)
+    content_weight: float = 0.0
     on_embed: Callable[[Sequence[str]], None] | None = None
 
     def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
@@ -63,10 +71,24 @@ class HashModel:
         assert all(name in {s.name for s in self.schema.item_features} for f in features for name in f)
         return np.array([self.vector(f) for f in features], dtype=np.float32).reshape(-1, self.dim)
 
+    def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
+        vectors = self.embed_items(item_ids, features)
+        tags = [tuple(f.get("tags", ())) for f in features]  # type: ignore[arg-type]  # a set
+        bags = Bags(
+            tokens=hash_values("tags", [tag for row in tags for tag in row]),
+            weights=np.array([len(row) ** -0.5 for row in tags for _ in row], dtype=np.float32),
+            offsets=np.cumsum([0, *map(len, tags)], dtype=np.int64),
+        )
+        return ItemEncoding(vectors=vectors, bags=bags if self.content_weight > 0 else None)
+
+    def item_counts(self, item_ids: Sequence[str]) -> FloatArray:
+        return np.array([item_id in self.known_items for item_id in item_ids], dtype=np.float32)
+
     def vector(self, features: FeatureMap) -> FloatArray:
         if features.get("price") == -1.0:
             return np.full(self.dim, np.nan, dtype=np.float32)
         texts = [f"{name}={value}" for name in sorted(features) for value in _values(features[name])]
+        texts = [text for text in texts if not text.startswith("tags=_")]
         return _unit(np.sum([_direction(text, self.model_id) for text in texts or ["nothing"]], axis=0))
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
