@@ -9,7 +9,6 @@ then scored by `index.rescore`. So the result is exactly the top k by the kernel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +16,9 @@ import numpy as np
 from index.bags import Bags
 from index.flat import product_margins
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
-from index.rescore import score_one, score_rows
+from index.rescore import score_one
 from index.sparse import SparseRows
-from index.sparse_kernels import candidates, score_bags
+from index.sparse_kernels import ROUNDING, candidates, rows_from
 from index.topk import best, gather_neighbors
 
 _BLOCK_SCORES = 4_194_304
@@ -77,23 +76,33 @@ def fused_search(rows: FusedRows, queries: FusedQueries, k: int, *, allowed: Row
     return gather_neighbors(found, min(k, num_rows))
 
 
-def fused_ranking(rows: FusedRows, queries: FusedQueries, k: int, *, parts: Sequence[Neighbors]) -> Neighbors:
-    """Returns the best `k` among the rows that any of several searches found.
+def fused_ranking(
+    rows: FusedRows, queries: FusedQueries, k: int, *, dense: Neighbors, allowed: RowBitmap | None
+) -> Neighbors:
+    """Returns the best `k` by both parts, given the best by vectors alone.
+
+    A row that an index did not list scores at most as much by its vector as the last row that it did (the threshold
+    algorithm of Fagin, Lotem and Naor, Optimal aggregation algorithms for middleware, 2003, section 4). So beside the
+    listed rows only those can enter the top k whose bags make up for that, and as all sparse scores are at hand, these
+    are known. The result is exact where the list is.
 
     Args:
-        rows: What was searched.
+        rows: What is searched.
         queries: What is asked.
-        k: At least 1.
-        parts: Results of the same queries.
+        k: At least 1, at most the number of allowed rows.
+        dense: Rows listed for each query, at least k.
+        allowed: Rows that may be returned; None allows every row.
     """
-    merged = [
-        np.unique(np.concatenate([part.rows[query, : part.counts[query]] for part in parts]))
-        for query in range(queries.vectors.shape[0])
-    ]
-    offsets = np.zeros(len(merged) + 1, dtype=np.int64)
-    np.cumsum([found.size for found in merged], out=offsets[1:])
-    pairs = np.concatenate([np.empty(0, dtype=np.int64), *merged])
-    scores = score_rows(queries.vectors, rows.vectors, pairs, offsets=offsets)
-    scores += score_bags(queries.profiles, rows.sparse.bags, pairs, offsets=offsets)
-    ends = zip(merged, offsets[:-1], offsets[1:], strict=True)
-    return gather_neighbors([best(found, scores[a:b], k) for found, a, b in ends], min(k, rows.vectors.shape[0]))
+    found: list[tuple[RowArray, FloatArray]] = []
+    for query in range(queries.vectors.shape[0]):
+        listed = dense.rows[query, : dense.counts[query]]
+        least = float(dense.scores[query, listed.size - 1])
+        sparse = rows.sparse.scores(queries.profiles.take(np.array([query])))
+        near = np.union1d(listed, candidates(sparse, k, allowed=allowed, margin=0.0))
+        scores = score_one(queries.vectors[query], rows.vectors, near) + sparse[near]
+        floor = float(np.partition(scores, scores.size - k)[scores.size - k])
+        cut = floor - least - ROUNDING * (abs(floor) + abs(least))
+        others = np.setdiff1d(rows_from(sparse, cut, allowed=allowed), near, assume_unique=True)
+        more = score_one(queries.vectors[query], rows.vectors, others) + sparse[others]
+        found.append(best(np.concatenate((near, others)), np.concatenate((scores, more)), k))
+    return gather_neighbors(found, min(k, rows.vectors.shape[0]))

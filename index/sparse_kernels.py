@@ -23,7 +23,8 @@ _BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_SCORES = types.float32[::1]
 _BLOCK_ROWS = 65_536
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_ROUNDOFF = 2.0**-24
+ROUNDING = 2.0**-21
+"""How far rounding of one sum may set two scores apart that are alike, relative to them; several times too much."""
 _NO_ROWS = np.empty(0, dtype=np.uint8)
 
 
@@ -152,8 +153,15 @@ def candidates(scores: FloatArray, k: int, *, allowed: RowBitmap | None, margin:
         return rows
     bits, restricted = (_NO_ROWS, False) if allowed is None else (allowed, True)
     floor = float(_kth_best(scores, bits, restricted, k))
-    cut = floor - margin - 8 * _ROUNDOFF * abs(floor) if floor > -np.inf else floor
+    cut = floor - margin - ROUNDING * abs(floor) if floor > -np.inf else floor
     return rows[: _at_least(scores, bits, restricted, cut, k, rows)].copy()
+
+
+def rows_from(scores: FloatArray, cut: float, *, allowed: RowBitmap | None) -> RowArray:
+    """Returns every row whose score, [num_rows] float32, is at least `cut`, ascending int64."""
+    rows = np.empty(scores.size, dtype=np.int64)
+    bits, restricted = (_NO_ROWS, False) if allowed is None else (allowed, True)
+    return rows[: _at_least(scores, bits, restricted, cut, scores.size, rows)].copy()
 
 
 @njit(types.float32(WEIGHTS, _BITMAP, types.boolean, types.int64), cache=True, nogil=True)
@@ -172,7 +180,8 @@ def _kth_best(scores: FloatArray, allowed: RowBitmap, restricted: bool, k: int) 
                 heap[hole] = heap[child]
                 hole, child = child, 2 * child + 1
             heap[hole] = score
-    return heap[0]
+    worst: np.float32 = heap[0]
+    return worst
 
 
 @njit(

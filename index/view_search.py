@@ -5,8 +5,8 @@ order: one row more than needed is fetched, and while that last one ties with th
 An exclusion fetches as many rows more as it may remove, so it never leaves a result short.
 
 A query with a profile is scored by both parts of a row (`index.fused`): exactly over a flat base, the fresh part and an
-allow-list; over an approximate base by re-ranking the best by vectors and the best by bags, several times as many of
-each as are wanted. A query with an empty profile takes the dense path, whatever comes with it.
+allow-list; over an approximate base by listing several times as many rows by vectors as are wanted and adding those
+whose bags may lift them among the best. A query with an empty profile takes the dense path, whatever comes with it.
 """
 
 from __future__ import annotations
@@ -158,14 +158,11 @@ def _search_base(view: View, questions: Questions, plan: _Plan) -> list[_Scored]
 
 
 def _search_approximately(view: View, queries: FusedQueries, rows: FusedRows, plan: _Plan) -> Neighbors:
-    """Re-ranks the best by vectors and the best by bags; what exclusions may remove is fetched on top."""
-    assert view.content is not None
+    """Lists rows by vectors, so many that exclusions leave enough, and ranks by both parts."""
     most = max(_FUSED_FACTOR * plan.k, _FUSED_LEAST) + plan.fetch - plan.k
-    num_candidates = min(most, view.num_base_live)
     allowed = None if view.num_base_live == view.base.num_rows else view.base_live
-    dense = view.base.search(queries.vectors, num_candidates, allowed=allowed)
-    sparse = view.content.search(queries.profiles, num_candidates, allowed=allowed)
-    return fused_ranking(rows, queries, min(plan.fetch, view.num_base_live), parts=[dense, sparse])
+    dense = view.base.search(queries.vectors, min(most, view.num_base_live), allowed=allowed)
+    return fused_ranking(rows, queries, min(plan.fetch, view.num_base_live), dense=dense, allowed=allowed)
 
 
 def _search_fresh(view: View, questions: Questions, num_wanted: int) -> list[_Scored]:
