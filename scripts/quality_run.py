@@ -1,11 +1,14 @@
-"""One data set measured: the model of the default recipe is trained, then every candidate set is ranked on test.
+"""One data set measured: a model is trained, by default with the default recipe, then every candidate set is ranked.
 
 In the working folder each finished step is one file or folder that appears whole or not at all, and is not done again:
 
     runs/SET-seedN-CONFIG-COMMIT/model                the artifact
     runs/SET-seedN-CONFIG-COMMIT/training.json        what `recall train --json` reported, and its seconds
-    runs/SET-seedN-CONFIG-COMMIT/CANDIDATES.json      what `recall evaluate --json` reported
+    runs/SET-seedN-CONFIG-COMMIT/CANDIDATES.json      what `recall evaluate --json` reported of the test part
+    runs/SET-seedN-CONFIG-COMMIT/CANDIDATES.parquet   its values by user, for `recall compare`
     SET-seedN.json                                    the result of the last run of that set and seed
+
+SET is `SET~none` for a model that sees no feature, and CANDIDATES is `validation-CANDIDATES` for that part.
 
 A result is {"set", "seed", "machine", "commit", "config_digest", "command", "date", "training", "training_seconds",
 "rows", "ratios"}. Its rows are those of `recall evaluate`, each with what it takes to make it again; a ratio is
@@ -31,12 +34,12 @@ from provenance import machine, short
 from recall.cli.output import say
 from recall.cli.settings import resolve
 from recall.errors import TrainingError
-from recall.tables import SPLIT, TEST, TRAIN, DataFolder
+from recall.tables import SPLIT, TEST, TRAIN, VALIDATION, DataFolder
 from server_process import run_recall
 from training.baselines.friends import Friends, find_friend_features
 from training.config import TrainConfig
 from training.protocol import evaluation_data
-from training.split import assign_split
+from training.split import assign_split, carve_validation
 
 CHANNELS = ("served", "exact", "content", "linear", "friends", "popularity", "random")
 """`friends` only where a user feature names other users."""
@@ -55,6 +58,8 @@ class Run:
         seed: Of the training.
         commit: Of the code.
         config: TOML file of the training; None is the default recipe.
+        with_features: Whether the model sees features; the baselines do in any case.
+        part: `test` or `validation`, what is ranked.
     """
 
     data: Path
@@ -62,6 +67,8 @@ class Run:
     seed: int
     commit: str
     config: Path | None = None
+    with_features: bool = True
+    part: str = TEST
 
     @property
     def config_digest(self) -> str:
@@ -72,7 +79,12 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where the steps of this run are kept."""
-        return self.work / "runs" / f"{self.data.name}-seed{self.seed}-{self.config_digest[:12]}-{short(self.commit)}"
+        name = self.data.name if self.with_features else f"{self.data.name}~none"
+        return self.work / "runs" / f"{name}-seed{self.seed}-{self.config_digest[:12]}-{short(self.commit)}"
+
+    def figures(self, candidates: str, suffix: str) -> Path:
+        """Returns the file of the figures of one candidate set, `.json`, or of its values by user, `.parquet`."""
+        return self.folder / f"{'' if self.part == TEST else self.part + '-'}{candidates}{suffix}"
 
 
 def measure(run: Run, *, command: str) -> Json:
@@ -82,8 +94,7 @@ def measure(run: Run, *, command: str) -> Json:
         DataError: The data folder cannot be evaluated.
         ProcessError: Training or evaluation failed; `TrainingError` where it was interrupted.
     """
-    run.folder.mkdir(parents=True, exist_ok=True)
-    training = kept(run.folder / "training.json", partial(_trained, run))
+    training = trained(run)
     facts = {
         "command": command,
         "commit": run.commit,
@@ -94,7 +105,7 @@ def measure(run: Run, *, command: str) -> Json:
     rows: list[Json] = []
     channels = channel_names(run.data)
     for candidates in candidate_names(run.data):
-        evaluation = kept(run.folder / f"{candidates}.json", partial(_evaluated, run, candidates, channels))
+        evaluation = evaluated(run, candidates, channels)
         rows += [{"set": run.data.name, **row, **facts} for row in evaluation["rows"]]
     result: Json = {
         "set": run.data.name,
@@ -103,23 +114,49 @@ def measure(run: Run, *, command: str) -> Json:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "training": training,
         "rows": rows,
-        "ratios": dict(_ratios(rows)),
+        "ratios": ratios_of(rows),
     }
     keep(run.work / f"{run.data.name}-seed{run.seed}.json", result)
     return result
 
 
-def candidate_names(data: Path) -> tuple[str, ...]:
-    """Returns those candidate sets that hold an item which a test user should get.
+def trained(run: Run) -> Json:
+    """Trains the model of a run where that is not done yet, and returns what was kept of it.
 
     Raises:
-        DataError: The data folder has no test part.
+        ProcessError: Training failed; `TrainingError` where it was interrupted.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return kept(run.folder / "training.json", partial(_trained, run))
+
+
+def evaluated(run: Run, candidates: str, channels: Sequence[str]) -> Json:
+    """Ranks one candidate set by some channels where that is not done yet, and returns what was kept of it.
+
+    Raises:
+        ProcessError: Evaluation failed.
+    """
+    return kept(run.figures(candidates, ".json"), partial(_evaluated, run, candidates, channels))
+
+
+def candidate_names(data: Path, *, part: str = TEST, seed: int = 0) -> tuple[str, ...]:
+    """Returns those candidate sets that hold an item which a user of the evaluated part should get.
+
+    Args:
+        data: Data folder.
+        part: `test` or `validation`.
+        seed: Of the validation part, where it is carved out of train.
+
+    Raises:
+        DataError: The data folder lacks that part.
     """
     folder = DataFolder.open(data)
     interactions = assign_split(folder.interactions(), folder.config.split)
-    test = evaluation_data(interactions, folder.items()[0], user_features={}, part=TEST)
-    wanted: frozenset[str] = frozenset().union(*test.relevant)
-    has_cold, has_warm = bool(wanted - test.warm_items), bool(wanted & test.warm_items)
+    if part == VALIDATION:
+        interactions = carve_validation(interactions, seed)
+    asked = evaluation_data(interactions, folder.items()[0], user_features={}, part=part)
+    wanted: frozenset[str] = frozenset().union(*asked.relevant)
+    has_cold, has_warm = bool(wanted - asked.warm_items), bool(wanted & asked.warm_items)
     there_is = {"cold-split": has_cold, "cold": has_cold, "all": True, "warm": has_warm}
     return tuple(name for name in CANDIDATES if there_is[name])
 
@@ -139,7 +176,9 @@ def _trained(run: Run) -> Json:
     say(f"{run.data.name}: training, seed {run.seed}")
     arguments: list[object] = ["train", "--data", run.data, "--out", model, "--seed", run.seed, "--json", "-"]
     start = time.perf_counter()
-    report = json.loads(run_recall([*arguments, *(["--config", run.config] if run.config else [])]))
+    arguments += ["--config", run.config] if run.config else []
+    arguments += [] if run.with_features else ["--features", "none"]
+    report = json.loads(run_recall(arguments))
     seconds = time.perf_counter() - start
     if report["interrupted"]:
         raise TrainingError(f"training on {run.data} was interrupted; run the same command again")
@@ -150,8 +189,15 @@ def _trained(run: Run) -> Json:
 def _evaluated(run: Run, candidates: str, channels: Sequence[str]) -> Json:
     say(f"{run.data.name}: evaluating, candidates {candidates}")
     arguments = ["evaluate", "--data", run.data, "--model", run.folder / "model", "--candidates", candidates]
-    evaluation: Json = json.loads(run_recall([*arguments, "--channels", ",".join(channels), "--json", "-"]))
+    arguments += ["--split", run.part, "--channels", ",".join(channels)]
+    arguments += ["--per-user", run.figures(candidates, ".parquet"), "--json", "-"]
+    evaluation: Json = json.loads(run_recall(arguments))
     return evaluation
+
+
+def ratios_of(rows: Sequence[Json]) -> dict[str, float]:
+    """Returns the ratios of a result; see the module's description."""
+    return dict(_ratios(rows))
 
 
 def _ratios(rows: Sequence[Json]) -> Iterator[tuple[str, float]]:

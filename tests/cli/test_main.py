@@ -132,6 +132,8 @@ def test_status_prints_lines_and_json(run: Run, server: RecallServer) -> None:
         ["evaluate", "--data", "d", "--k", "0"],
         ["evaluate", "--data", "d", "--k", "20,many"],
         ["evaluate", "--data", "d", "--channels", "nearest"],
+        ["evaluate", "--data", "d", "--history", "-1"],
+        ["evaluate", "--data", "d", "--history", "few"],
         ["evaluate", "--data", "d", "--channels", "served"],
         ["evaluate", "--data", "d", "--target", "h:1", "--k", "20000"],
         ["nonsense"],

@@ -10,7 +10,7 @@ import pytest
 import kept
 from quality_data import narrowed
 from quality_page import page, table_rows
-from quality_run import CANDIDATES, CHANNELS, candidate_names
+from quality_run import CANDIDATES, CHANNELS, candidate_names, channel_names, ratios_of
 from recall.errors import DataError
 from recall.tables import DataFolder
 
@@ -62,6 +62,33 @@ def test_candidates_are_those_with_something_to_find(shop):
     assert candidate_names(shop) == ("all", "warm")
     table.filter((pl.col("item_id") != "b") | (pl.col("split") == "train")).write_parquet(shop / "interactions.parquet")
     assert candidate_names(shop) == ("cold-split", "cold", "all")
+
+
+def test_friends_are_shown_where_users_name_users(shop):
+    assert "friends" in CHANNELS
+    assert channel_names(shop) == tuple(name for name in CHANNELS if name != "friends")
+    pl.DataFrame({"user_id": ["u"], "friends": [["v"]]}).write_parquet(shop / "users.parquet")
+    with (shop / "dataset.toml").open("a") as stream:
+        stream.write('[domains]\n"users.friends" = "user_id"\n')
+    assert channel_names(shop) == CHANNELS
+
+
+def test_new_and_known_users_are_shown_where_there_are_both():
+    values = {("all", part, channel): value for part, channel, value in [
+        ("all", "served", 0.5), ("warm_users", "served", 0.75), ("cold_users", "served", 0.25),
+        ("all", "popularity", 0.5), ("warm_users", "popularity", 0.5), ("cold_users", "popularity", 0.5),
+        ("all", "friends", 0.25),
+    ]}  # fmt: skip
+    lines = [(row[1], row[2]) for row in table_rows([result(values)])]
+    users = [(title, name) for title in ("warm users", "cold users") for name in ("served", "popularity")]
+    assert lines == [("everything", name) for name in ("served", "friends", "popularity")] + users
+    assert ratios_of(result(values)["rows"]) == {
+        "served_over_friends_all": 2.0,
+        "served_over_popularity_all_warm_users": 1.5,
+        "served_over_popularity_all_cold_users": 0.5,
+    }
+    only_new = {key: value for key, value in values.items() if key[1] != "warm_users"}
+    assert set(ratios_of(result(only_new)["rows"])) == {"served_over_friends_all"}
 
 
 def test_narrowed_data_has_the_named_features_and_all_else(shop, tmp_path):
@@ -122,7 +149,7 @@ def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_pat
     first, _ = run()
     assert set(first) == {"machine", "commit", "rows", "ratios"}
     assert {(row["candidates"], row["channel"]) for row in first["rows"]} == {
-        (c, n) for c in CANDIDATES for n in CHANNELS
+        (c, n) for c in CANDIDATES for n in CHANNELS if n != "friends"
     }
     needed = {"set", "candidates", "channel", "slice", "metric", "k", "value", "low", "high", "users", "command"}
     needed |= {"commit", "seed", "config_digest", "training_seconds"}

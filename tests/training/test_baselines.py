@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recall.schema import FeatureSpec
 from recall.tables import DataFolder
 from training.baselines.content import ContentKnn
+from training.baselines.friends import Friends
 from training.baselines.popularity import Popularity
 from training.baselines.random import Random
 from training.metrics import ndcg_at_k, ranked_hits, recall_at_k
@@ -39,6 +41,7 @@ BASELINES: list[Recommender] = [
     ContentKnn(ITEM_IDS, FEATURES, [TITLE]),
     Popularity(ITEM_IDS, {"c": 3, "a": 3, "b": 5}),
     Random(ITEM_IDS, seed=7),
+    Friends(ITEM_IDS, pl.DataFrame({"user_id": ["f", "f"], "item_id": ["c", "b"]}), features=("friends",)),
 ]
 
 

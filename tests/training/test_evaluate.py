@@ -185,6 +185,19 @@ def test_json_has_the_fixed_form(checkerboard: Path) -> None:
     assert all(set(row) == wanted for row in rows)
 
 
+def test_history_that_is_cut_is_named_and_shows_in_what_is_found(checkerboard: Path, tmp_path: Path) -> None:
+    request = {"data": checkerboard, "ks": (LEFT_IN_GROUP,), "channels": ("content", "popularity")}
+    whole, none = evaluate(EvaluationRequest(**request)), evaluate(EvaluationRequest(**request, history=0))
+    assert "history" not in whole.to_json()
+    assert none.to_json()["history"] == 0
+    none.write_per_user(tmp_path / "none.parquet")
+    assert pl.read_parquet_metadata(tmp_path / "none.parquet")["history"] == "0"
+    # Content is nothing without a history; popularity never looked at it, and what users had stays left out.
+    assert _value(none, "content", LEFT_IN_GROUP) < 0.8 < _value(whole, "content", LEFT_IN_GROUP)
+    by_popularity = [[row for row in report.rows if row.channel == "popularity"] for report in (whole, none)]
+    assert by_popularity[0] == by_popularity[1]
+
+
 def test_progress_counts_users_by_channel(checkerboard: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     evaluate(
@@ -213,6 +226,7 @@ def test_channel_named_twice_runs_once(checkerboard: Path) -> None:
         ({"channels": ()}, "no channel is named; choose from content"),
         ({"ks": ()}, "name at least one K"),
         ({"ks": (5, 0)}, r"k = \[5, 0\]; name at least one K, each at least 1"),
+        ({"history": -1}, "history = -1; keep 0 items of each user's history or more"),
         ({"split": "train"}, "split 'train' cannot be evaluated; choose validation or test"),
         ({"ks": (20, 20_000), "target": "localhost:1"}, "k = 20000 is beyond the 10,000 items that a server returns"),
         ({"model": Path("m"), "snapshot": Path("s")}, "model, snapshot and target exclude each other; name one"),

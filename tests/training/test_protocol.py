@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from recall.errors import DataError
+from recall.tables import DataFolder
 from training.protocol import (
     EvaluationData,
     candidate_set,
@@ -74,6 +75,32 @@ def test_validation_sees_train_only_and_leaves_test_out() -> None:
 def test_history_parts_follow_the_rule(rule: str | None, timestamps: bool, with_validation: bool) -> None:
     expected = ("train", "validation") if with_validation else ("train",)
     assert history_parts(_table(timestamps=timestamps), "test", rule=rule) == expected
+
+
+@pytest.mark.parametrize(("num_items", "expected"), [(0, ()), (1, ("w2",)), (2, ("c2", "w2")), (9, ("w1", "c2", "w2"))])
+def test_history_cut_to_its_last_items_leaves_out_all_of_it(num_items: int, expected: tuple[str, ...]) -> None:
+    whole = evaluation_data(_table(timestamps=True), ITEMS, user_features={"bob": {"country": "NO"}})
+    cut = whole.with_last_of_history(num_items)
+    ann, bob = cut.users
+    assert (ann.history, ann.exclude) == (expected, {"w1", "w2", "c2"})
+    assert (bob.history, bob.features) == ((), {"country": "NO"})
+    assert (cut.relevant, cut.warm_users) == (whole.relevant, whole.warm_users)
+
+
+@pytest.mark.realdata
+def test_users_of_a_split_in_time_are_known_by_what_came_before_the_test_part() -> None:
+    """Of the test users 197 are new to training; 166 of these have a history in validation, and all have features."""
+    path = Path(__file__).resolve().parents[2].parent / "shared" / "datasets" / "ml-1m-time"
+    if not path.is_dir():
+        pytest.skip(f"{path} is not here")
+    folder = DataFolder.open(path)
+    data = evaluation_data(
+        folder.interactions(), folder.items()[0], user_features=dict(zip(*folder.users(), strict=True))
+    )
+    new = [user for user in data.users if user.user_id not in data.warm_users]
+    assert (len(data.users), len(new)) == (1188, 197)
+    assert sum(bool(user.history) for user in new) == 197 - 31
+    assert all(user.features for user in new)
 
 
 def test_an_item_the_user_also_has_in_another_part_is_not_relevant() -> None:
