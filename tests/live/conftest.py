@@ -51,9 +51,9 @@ def _unit(vector: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashModel:
-    """The vector of an item is the unit sum of the directions of its features, its bag holds its tags; ids do not matter.
+    """The vector of an item is the unit sum of the directions of its features, its bag holds its tags.
 
-    Tags that begin with an underscore are in the bag alone.
+    Its id does not matter. Tags that begin with an underscore are in the bag alone.
     """
 
     model_id: str = "a" * 64

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from index.factory import IndexConfig
 from recall.errors import RecallError
-from recall.live.generation import Generation, load_model
+from recall.live.generation import Generation
 from recall.live.rebuild import generation_in_memory
+from recall.model.artifact import load_artifact
 from recall.tables import DataFolder
 from training.channels import LiveChannel, RemoteChannel, live_channel
 from training.recommender import CandidateSet, EvaluationUser
@@ -23,10 +25,12 @@ HISTORY = ("a00", "a01", "a02")
 USER = EvaluationUser(user_id="ua00", features={"country": "de"}, history=HISTORY, exclude=frozenset(HISTORY))
 
 
-@pytest.fixture(scope="module")
-def generation(trained: Any) -> Generation:
+@pytest.fixture(scope="module", params=[0.0, 1.5], ids=["dense", "fused"])
+def generation(trained: Any, request: pytest.FixtureRequest) -> Generation:
     item_ids, features, _ = DataFolder.open(trained.data).items()
-    return generation_in_memory(load_model(trained.model), item_ids, features, counts={"b01": 3}, config=CONFIG)
+    model = load_artifact(trained.model)
+    model.content_weight = request.param
+    return generation_in_memory(model, item_ids, features, counts={"b01": 3}, config=CONFIG)
 
 
 def _everything(generation: Generation) -> CandidateSet:
@@ -51,6 +55,17 @@ def test_only_candidates_are_ranked_in_the_order_of_the_whole(name: str, generat
     (ranking,) = channel.recommend([USER], 10, candidates)
     assert ranking == [item_id for item_id in whole if item_id in some]
     assert channel.recommend([USER], 1, candidates) == [ranking[:1]]
+
+
+@pytest.mark.parametrize("name", ["faiss", "lsh"])
+def test_another_index_holds_the_vectors_and_bags_of_the_served_one(name: str, generation: Generation) -> None:
+    other = live_channel(name, generation, CONFIG).generation.index
+    item_ids = list(generation.index.item_ids())
+    assert other.has_content == generation.index.has_content == (generation.model.content_weight > 0)
+    np.testing.assert_array_equal(other.gather(item_ids)[0], generation.index.gather(item_ids)[0])
+    seen, wanted = other.gather_bags(item_ids)[0], generation.index.gather_bags(item_ids)[0]
+    np.testing.assert_array_equal(seen.offsets, wanted.offsets)
+    np.testing.assert_array_equal(seen.tokens, wanted.tokens)
 
 
 def test_item_of_the_history_may_be_ranked_when_it_is_not_excluded(generation: Generation) -> None:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from index.bags import Bags
+from index.flat import FlatIndex
+from index.live import LiveIndex
+from index.sparse import SparseIndex
+from recall.live.profiles import PROFILE_TOKENS, scaled, strongest, user_profiles
+
+
+def rows_of(bags):
+    return [
+        dict(zip(bags.tokens[a:b].tolist(), bags.weights[a:b].tolist(), strict=True))
+        for a, b in zip(bags.offsets, bags.offsets[1:], strict=False)
+    ]
+
+
+def bags_of(*rows):
+    tokens = [token for row in rows for token in row]
+    weights = [weight for row in rows for weight in row.values()]
+    return Bags.of(np.array(tokens, np.uint64), np.array(weights, np.float32), np.cumsum([0, *map(len, rows)]))
+
+
+@pytest.fixture
+def make_index():
+    def make(*rows):
+        vectors = np.eye(len(rows), dtype=np.float32)
+        ids = [f"i{row:04}" for row in range(len(rows))]
+        return LiveIndex(ids, vectors, FlatIndex(vectors), sequence=0, content=SparseIndex(bags_of(*rows)))
+
+    return make
+
+
+def test_profile_is_the_sum_of_the_bags_at_the_given_length(make_index):
+    index = make_index({1: 0.6, 2: 0.8}, {2: 1.0}, {})
+    histories = [["i0000", "i0001"], [], ["i0001", "i0001"], ["i0002", "gone"]]
+    got = rows_of(user_profiles(index, histories, length=2.0))
+    length = np.hypot(0.6, 1.8)
+    assert got == [
+        pytest.approx({1: 2 * 0.6 / length, 2: 2 * 1.8 / length}),
+        {},
+        pytest.approx({2: 2.0}),
+        {},
+    ]
+
+
+def test_profile_reads_what_was_written_since_and_forgets_what_was_deleted(make_index):
+    index = make_index({1: 1.0}, {2: 1.0})
+    index.apply(["new"], np.ones((1, 2), np.float32), deleted=["i0000"], sequence=1, bags=bags_of({7: 1.0}))
+    (profile,) = rows_of(user_profiles(index, [["i0000", "new"]], length=1.0))
+    assert profile == {7: 1.0}
+
+
+def test_profile_of_many_items_keeps_the_strongest_tokens_and_of_equal_ones_the_lower(make_index):
+    wide = {token: 1.0 for token in range(1000, 1000 + PROFILE_TOKENS)}
+    index = make_index(wide, {5: 0.5, 2000: 1.5}, {token: 1.0 for token in range(3)})
+    (profile,) = rows_of(user_profiles(index, [["i0000", "i0001"]], length=1.0))
+    # 2000 first, then 511 of the 512 equal ones; 5 is the weakest.
+    assert sorted(profile) == [*range(1000, 1000 + PROFILE_TOKENS - 1), 2000]
+    assert np.linalg.norm(list(profile.values())) == pytest.approx(1.0)
+    assert profile[2000] == pytest.approx(1.5 * profile[1000])
+
+
+def test_profiles_of_a_batch_equal_those_alone_and_brute_force(make_index):
+    rng = np.random.default_rng(0)
+    rows = [{int(t): float(rng.random()) for t in rng.choice(3000, rng.integers(0, 60), False)} for _ in range(60)]
+    index = make_index(*rows)
+    histories = [[f"i{row:04}" for row in rng.integers(0, 70, rng.integers(0, 50))] for _ in range(30)]
+    together = rows_of(user_profiles(index, histories, length=0.7))
+    for history, profile in zip(histories, together, strict=True):
+        assert profile == rows_of(user_profiles(index, [history], length=0.7))[0]
+        total: Counter[int] = Counter()
+        for item_id in history:
+            total.update(rows[int(item_id[1:])] if int(item_id[1:]) < 60 else {})
+        best = sorted(total, key=lambda token: (-total[token], token))[:PROFILE_TOKENS]
+        norm = np.sqrt(sum(total[token] ** 2 for token in best))
+        # Weights that differ by rounding alone may change places at the end of the list.
+        assert len(set(profile) ^ set(best)) <= 2
+        assert profile == pytest.approx({t: 0.7 * total[t] / norm for t in profile}, rel=1e-4)
+
+
+def test_strongest_leaves_short_bags_alone():
+    bags = bags_of({1: 1.0, 2: 2.0}, {})
+    assert strongest(bags, 2) is bags
+    assert rows_of(strongest(bags, 1)) == [{2: 2.0}, {}]
+
+
+def test_scaling_an_empty_bag_leaves_it_empty():
+    assert rows_of(scaled(bags_of({}, {3: 4.0}), 0.5)) == [{}, {3: 0.5}]
