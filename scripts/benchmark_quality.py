@@ -19,18 +19,14 @@ import typer
 from job import run
 from kept import Json as Parsed
 from provenance import code_commit, machine
-from quality_data import narrowed
+from quality_data import DATA_ROOT, data_folders, narrowed, quick_data
 from quality_page import HEADER, page, table_rows
 from quality_run import Run, measure
 from recall.cli.arguments import Json
 from recall.cli.output import report, say, table_lines
-from recall.errors import DataError
-from recall.tables import INTERACTIONS_FILE
 from training.baselines.linear import require_implicit
-from training.synthetic import write_synthetic
 
 _ROOT = Path(__file__).resolve().parents[1]
-_QUICK_SET = "synthetic-shop"
 
 
 def main(
@@ -40,9 +36,7 @@ def main(
         typer.Option("--features", help="items.title,users.age,... for model and baselines; by default all."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training.")] = 0,
-    data_root: Annotated[Path, typer.Option("--data-root", help="Folder of the data folders.")] = (
-        _ROOT.parent / "shared" / "datasets"
-    ),
+    data_root: Annotated[Path, typer.Option("--data-root", help="Folder of the data folders.")] = DATA_ROOT,
     work: Annotated[Path, typer.Option("--work", help="Where models and results are kept.")] = (
         _ROOT / ".benchmarks" / "quality"
     ),
@@ -58,7 +52,7 @@ def main(
     if quick:
         runs = [_quick_run(work / "quick", seed, commit)]
     else:
-        folders = _data_folders(data_root, only)
+        folders = data_folders(data_root, None if only is None else [only])
         if features is not None:
             folders = [narrowed(folder, features.split(","), root=work / "data") for folder in folders]
         runs = [Run(data=folder, work=work, seed=seed, commit=commit) for folder in folders]
@@ -71,21 +65,8 @@ def main(
     report(_lines(results), _value(results, commit), json)
 
 
-def _data_folders(root: Path, only: str | None) -> list[Path]:
-    found = sorted(file.parent for file in root.glob(f"*/{INTERACTIONS_FILE}"))
-    chosen = [folder for folder in found if only in (None, folder.name)]
-    if not chosen:
-        names = ", ".join(folder.name for folder in found)
-        raise DataError(
-            f"data set {only or 'any'!r} is not in {root}; there are: {names or 'none'}; name a --data-root"
-        )
-    return chosen
-
-
 def _quick_run(work: Path, seed: int, commit: str) -> Run:
-    data, config = work / "data" / _QUICK_SET, work / "quick.toml"
-    if not data.exists():
-        write_synthetic(data, seed=7, num_items=400, num_users=200)
+    data, config = quick_data(work), work / "quick.toml"
     config.write_text("epochs = 2\n", encoding="utf-8")
     return Run(data=data, work=work, seed=seed, commit=commit, config=config)
 

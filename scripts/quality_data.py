@@ -1,4 +1,4 @@
-"""A data folder with some of its features only, so that the model and every baseline see the same ones."""
+"""The data folders of the quality benchmarks: public sets, some of their features only, and a small synthetic one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,42 @@ from pathlib import Path
 
 from index.snapshot import write_folder
 from recall.dataset_config import DatasetConfig
+from recall.errors import DataError
 from recall.schema import FeatureSpec
-from recall.tables import CONFIG_FILE, DataFolder
+from recall.tables import CONFIG_FILE, INTERACTIONS_FILE, DataFolder
 from training.dataset import select_features
+from training.synthetic import write_synthetic
+
+DATA_ROOT = Path(__file__).resolve().parents[2] / "shared" / "datasets"
+_QUICK_SET = "synthetic-shop"
+
+
+def data_folders(root: Path, names: Sequence[str] | None = None) -> list[Path]:
+    """Returns the data folders below `root`, by name.
+
+    Args:
+        root: Folder of the data folders.
+        names: Those wanted; None means all.
+
+    Raises:
+        DataError: One is not there, or there is none.
+    """
+    found = {file.parent.name: file.parent for file in sorted(root.glob(f"*/{INTERACTIONS_FILE}"))}
+    missing = [name for name in names or () if name not in found]
+    if missing or not found:
+        raise DataError(
+            f"data set {missing[0] if missing else 'any'!r} is not in {root}; there are: {', '.join(found) or 'none'};"
+            " name a --data-root"
+        )
+    return [found[name] for name in (found if names is None else names)]
+
+
+def quick_data(work: Path) -> Path:
+    """Returns a synthetic data folder of 400 items, made below `work` where it is missing."""
+    data = work / "data" / _QUICK_SET
+    if not data.exists():
+        write_synthetic(data, seed=7, num_items=400, num_users=200)
+    return data
 
 
 def narrowed(data: Path, features: Sequence[str], *, root: Path) -> Path:
