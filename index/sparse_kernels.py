@@ -21,7 +21,6 @@ PostingRows: TypeAlias = NDArray[np.int32]
 _POSTING_ROWS = types.Array(types.int32, 1, "C", readonly=True)
 _BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_SCORES = types.float32[::1]
-_BLOCK_ROWS = 65_536
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 ROUNDING = 2.0**-21
 """How far rounding of one sum may set two scores apart that are alike, relative to them; several times too much."""
@@ -73,31 +72,33 @@ def _score(
     pair_offsets: RowArray,
     scores: FloatArray,
 ) -> None:
-    # The profile goes into a table of open addresses, at most a quarter full; weight 0 marks an empty place.
+    # The profile goes into a table of open addresses, at most an eighth full. Whether a row's token is in it is a toss,
+    # so nothing is branched on: as many places are looked at as any token of the profile was put away from its own.
     for query in range(profile_offsets.size - 1):
         start, stop = profile_offsets[query], profile_offsets[query + 1]
         bits = 4
-        while (1 << bits) < 4 * (stop - start):
+        while (1 << bits) < 8 * (stop - start):
             bits += 1
-        last, shift = (1 << bits) - 1, np.uint64(64 - bits)
-        keys = np.zeros(last + 1, dtype=np.uint64)
-        values = np.zeros(last + 1, dtype=np.float32)
+        shift = np.uint64(64 - bits)
+        keys = np.zeros((1 << bits) + stop - start, dtype=np.uint64)
+        values = np.zeros(keys.size, dtype=np.float32)  # 0 marks an empty place
+        depth = 0
         for slot in range(start, stop):
-            place = np.int64((profile_tokens[slot] * _MIX) >> shift)
-            while values[place] != 0:
-                place = (place + 1) & last
-            keys[place], values[place] = profile_tokens[slot], profile_weights[slot]
+            place, step = np.int64((profile_tokens[slot] * _MIX) >> shift), 0
+            while values[place + step] != 0:
+                step += 1
+            keys[place + step], values[place + step] = profile_tokens[slot], profile_weights[slot]
+            depth = max(depth, step + 1)
         for pair in range(pair_offsets[query], pair_offsets[query + 1]):
             row = rows[pair]
             total = np.float32(0)
             for slot in range(offsets[row], offsets[row + 1]):
-                token = tokens[slot]
-                place = np.int64((token * _MIX) >> shift)
-                while values[place] != 0:
-                    if keys[place] == token:
-                        total += values[place] * weights[slot]
-                        break
-                    place = (place + 1) & last
+                first = (tokens[slot] * _MIX) >> shift
+                weight = np.float32(0)
+                for step in range(depth):
+                    seen = first + np.uint64(step)
+                    weight += np.float32(keys[seen] == tokens[slot]) * values[seen]
+                total += weight * weights[slot]
             scores[pair] = total
 
 
@@ -124,17 +125,10 @@ def add_postings(
         weights: [num_postings] float32.
         scores: [num_rows] float32, zeros.
     """
-    # Block by block, so that the scores written to stay in the cache.
-    places = starts[lists]
-    stop = 0
-    while stop < scores.size:
-        stop += _BLOCK_ROWS
-        for i in range(lists.size):
-            place, end, weight = places[i], starts[lists[i] + 1], list_weights[i]
-            while place < end and rows[place] < stop:
-                scores[rows[place]] += weight * weights[place]
-                place += 1
-            places[i] = place
+    for i in range(lists.size):
+        weight = list_weights[i]
+        for place in range(starts[lists[i]], starts[lists[i] + 1]):
+            scores[np.uint32(rows[place])] += weight * weights[place]
 
 
 def candidates(scores: FloatArray, k: int, *, allowed: RowBitmap | None, margin: float) -> RowArray:
