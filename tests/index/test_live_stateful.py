@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeAlias
+
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from index import view
+from index.bags import Bags
 from index.factory import IndexConfig, build_index
 from index.live import LiveIndex
 from index.protocols import SearchOptions
+from index.sparse import SparseIndex
 
 # Few directions, so that ties are common; scores are exact in float32.
 VECTORS = [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)]
@@ -18,45 +23,65 @@ IDS = [f"{letter}{digit}" for letter in "aZé" for digit in range(5)]
 item_ids = st.sampled_from(IDS)
 vectors = st.sampled_from(VECTORS)
 id_lists = st.lists(item_ids, max_size=12)
+bags = st.dictionaries(st.sampled_from([0, 1, 2, 2**64 - 1]), st.sampled_from([-0.25, 0.5, 1.0]), max_size=3)
+Item: TypeAlias = tuple[tuple[float, float], dict[int, float]]
+items = st.tuples(vectors, bags)
+
+
+def _bags_of(rows: Iterable[dict[int, float]]) -> Bags:
+    dicts = list(rows)
+    tokens = np.array([token for one in dicts for token in one], dtype=np.uint64)
+    weights = np.array([weight for one in dicts for weight in one.values()], dtype=np.float32)
+    return Bags.of(tokens, weights, np.cumsum([0, *(len(one) for one in dicts)]))
+
+
+def _product(profile: dict[int, float], bag: dict[int, float]) -> float:
+    return sum(weight * bag.get(token, 0) for token, weight in profile.items())
 
 
 class LiveIndexMachine(RuleBasedStateMachine):
-    """Writes and searches both; a small compaction threshold makes that happen too."""
+    """Writes and searches both, with bags or without; a small compaction threshold makes that happen too."""
 
-    @initialize(base=st.dictionaries(item_ids, vectors), kind=st.sampled_from(["flat", "lsh"]))
-    def build(self, base: dict[str, tuple[float, float]], kind: str) -> None:
+    @initialize(base=st.dictionaries(item_ids, items), kind=st.sampled_from(["flat", "lsh"]), content=st.booleans())
+    def build(self, base: dict[str, Item], kind: str, content: bool) -> None:
         ordered = sorted(base, key=lambda item_id: item_id.encode())
-        matrix = np.array([base[item_id] for item_id in ordered], dtype=np.float32).reshape(-1, 2)
+        matrix = np.array([base[item_id][0] for item_id in ordered], dtype=np.float32).reshape(-1, 2)
+        sparse = SparseIndex(_bags_of(base[item_id][1] for item_id in ordered)) if content else None
         config = IndexConfig(kind=kind, bits=1, tables=1, probes=1)
-        self.live = LiveIndex(ordered, matrix, build_index(matrix, config), sequence=0)
+        self.live = LiveIndex(ordered, matrix, build_index(matrix, config), sequence=0, content=sparse)
+        assert self.live.has_content == content
         self.items = dict(base)
         self.exact_base = kind == "flat"
 
-    @rule(upserts=st.dictionaries(item_ids, vectors, max_size=5), deletes=st.lists(item_ids, max_size=4))
-    def write(self, upserts: dict[str, tuple[float, float]], deletes: list[str]) -> None:
+    @rule(upserts=st.dictionaries(item_ids, items, max_size=5), deletes=st.lists(item_ids, max_size=4))
+    def write(self, upserts: dict[str, Item], deletes: list[str]) -> None:
         gone = [item_id for item_id in deletes if item_id not in upserts]
-        matrix = np.array(list(upserts.values()), dtype=np.float32).reshape(-1, 2)
-        self.live.apply(list(upserts), matrix, deleted=gone, sequence=self.live.sequence + 1)
+        matrix = np.array([vector for vector, _ in upserts.values()], dtype=np.float32).reshape(-1, 2)
+        added = _bags_of(bag for _, bag in upserts.values()) if self.live.has_content else None
+        self.live.apply(list(upserts), matrix, deleted=gone, sequence=self.live.sequence + 1, bags=added)
         self.items.update(upserts)
         for item_id in gone:
             self.items.pop(item_id, None)
 
     @rule(
-        query=vectors,
+        query=items,
         k=st.integers(1, 8) | st.just(10**9),
         exclude=id_lists,
         candidates=st.none() | id_lists,
         exact=st.booleans(),
     )
-    def search(
-        self, query: tuple[float, float], k: int, exclude: list[str], candidates: list[str] | None, exact: bool
-    ) -> None:
+    def search(self, query: Item, k: int, exclude: list[str], candidates: list[str] | None, exact: bool) -> None:
         option = SearchOptions(exclude=exclude, candidates=candidates, exact=exact)
-        hits = self.live.search(np.array([query], dtype=np.float32), k, [option])[0]
+        vector, profile = query[0], query[1] if self.live.has_content else {}
+        profiles = _bags_of([profile]) if self.live.has_content else None
+        hits = self.live.search(np.array([vector], dtype=np.float32), k, [option], profiles=profiles)[0]
         eligible = set(self.items) - set(exclude)
         if candidates is not None:
             eligible &= set(candidates)
-        scores = {item_id: float(np.dot(query, self.items[item_id])) for item_id in eligible}
+        scores = {
+            item_id: float(np.dot(vector, self.items[item_id][0])) + _product(profile, self.items[item_id][1])
+            for item_id in eligible
+        }
         expected = sorted(eligible, key=lambda item_id: (-scores[item_id], item_id.encode()))[:k]
         assert len(hits.item_ids) == len(expected)
         assert [scores[item_id] for item_id in hits.item_ids] == hits.scores.tolist()
@@ -69,7 +94,12 @@ class LiveIndexMachine(RuleBasedStateMachine):
     def gather(self, wanted: list[str]) -> None:
         found, mask = self.live.gather(wanted)
         assert mask.tolist() == [item_id in self.items for item_id in wanted]
-        assert [tuple(vector) for vector in found.tolist()] == [self.items[i] for i in wanted if i in self.items]
+        assert [tuple(vector) for vector in found.tolist()] == [self.items[i][0] for i in wanted if i in self.items]
+        gathered, mask = self.live.gather_bags(wanted)
+        assert mask.tolist() == [item_id in self.items for item_id in wanted]
+        expected = _bags_of(self.items[i][1] if self.live.has_content else {} for i in wanted if i in self.items)
+        for name in ("tokens", "weights", "offsets"):
+            np.testing.assert_array_equal(getattr(gathered, name), getattr(expected, name))
 
     @invariant()
     def counts_agree(self) -> None:
