@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -39,9 +40,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure recall@K, NDCG@K and hit rate by full ranking; without a source the baselines alone."""
-    given = [flag for flag, value in (("--model", model), ("--snapshot", snapshot), ("--target", target)) if value]
-    if len(given) > 1:
-        raise typer.BadParameter("they exclude each other; give one", param_hint=" and ".join(given))
+    _refuse_several({"--model": model, "--snapshot": snapshot, "--target": target})
     ks = _lengths(k)
 
     from recall.errors import ConfigError
@@ -67,6 +66,12 @@ def evaluate(
     report(_lines(result), _without_nan(result), json)
     if per_user is not None:
         _write_per_user(result, per_user)
+
+
+def _refuse_several(sources: Mapping[str, object]) -> None:
+    given = [flag for flag, value in sources.items() if value]
+    if len(given) > 1:
+        raise typer.BadParameter("they exclude each other; give one", param_hint=" and ".join(given))
 
 
 def _lengths(text: str) -> tuple[int, ...]:
