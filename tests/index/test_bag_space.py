@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,15 @@ import pytest
 from index.bag_space import load_content, save_content
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "content-v1"
+
+
+def test_content_written_by_format_version_1_loads():
+    bags = load_content(SAMPLE).bags
+    assert bags.tokens.tolist() == [3, 2**64 - 1, 3, 7]
+    np.testing.assert_array_equal(bags.weights, np.array([0.6, 0.8, -1, 2**-20], dtype=np.float32))
+    assert bags.offsets.tolist() == [0, 2, 2, 4]
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 300])
