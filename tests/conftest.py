@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from index.protocols import FloatArray
+from recall.model.fusion import FusionWeights
 from recall.model.item_encoding import ItemEncoding
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 
@@ -52,7 +53,7 @@ class TopicModel:
     schema: DataSchema = SCHEMA
     max_history: int = 5
     dim: int = DIM
-    content_weight: float = 0.0
+    fusion: FusionWeights = FusionWeights()  # noqa: RUF009  # frozen
 
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
         vectors = np.array([_direction(str(f.get("topic", ""))) for f in features], np.float32).reshape(-1, DIM)

@@ -14,6 +14,7 @@ from recall.schema import DataSchema, FeatureMap
 
 if TYPE_CHECKING:
     from recall.model.embedding import UserInput
+    from recall.model.fusion import FusionWeights
     from recall.model.item_encoding import ItemEncoding
 
 
@@ -37,11 +38,11 @@ class Embedder(Protocol):
         """Features that the model reads."""
 
     @property
-    def content_weight(self) -> float:
-        """Length of a profile that is matched exactly with bags; 0 where the model has no sparse part."""
+    def fusion(self) -> FusionWeights:
+        """What matching exact tokens adds to the product of vectors."""
 
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
-        """Returns vectors of unit length and, where `content_weight` is above 0, bags."""
+        """Returns vectors of unit length and, where `fusion` is on, bags."""
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         """Returns [len(users), dim] float32."""

@@ -71,7 +71,7 @@ def embed_stored(model: Embedder, item_ids: Sequence[str], features: Sequence[Fe
     skipped = {i: _joined(k.problems) for i, k in zip(item_ids, known, strict=True) if k.problems}
     fitting = [(i, k.features) for i, k in zip(item_ids, known, strict=True) if not k.problems]
     if not fitting:
-        bags = Bags.none(0) if model.content_weight > 0 else None
+        bags = Bags.none(0) if model.fusion.is_on else None
         return ItemVectors(item_ids=[], vectors=np.empty((0, model.dim), np.float32), bags=bags, skipped=skipped)
     ids = [i for i, _ in fitting]
     encoded = model.encode_items(ids, [f for _, f in fitting])

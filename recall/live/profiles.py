@@ -1,8 +1,7 @@
 """What a user is matched with exactly: the sum of the bags of the history's items, its strongest tokens kept.
 
-The score of an item is the product of its vector and the user's, plus the product of its bag and this profile. A bag
-has length 1 and a profile the length `content_weight` of the model, so that number alone says how much exact words
-count.
+The score of an item is the product of its vector and the user's, plus the product of its bag and this profile, which
+carries the weights of `recall.model.fusion`.
 """
 
 from __future__ import annotations
@@ -14,25 +13,51 @@ from numpy.typing import NDArray
 
 from index.bags import Bags
 from index.live import LiveIndex
+from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
-PROFILE_TOKENS = 512
+PROFILE_TOKENS = 1024
 """Most tokens of a profile; more cost time with every posting and say little about the user."""
 
 
-def user_profiles(index: LiveIndex, histories: Sequence[Sequence[str]], *, length: float) -> Bags:
-    """Returns one profile a history; empty where no item of it is held or none has a token.
+def user_profiles(index: LiveIndex, histories: Sequence[Sequence[str]], weights: FusionWeights) -> Bags:
+    """Returns one profile a history.
 
     Args:
         index: Holds the bags of the items.
-        histories: Item ids; one that comes twice counts twice.
-        length: Of each profile, above 0.
+        histories: Item ids; one that comes twice counts twice. Of one without tokens only the offset is left.
+        weights: What the profiles carry.
     """
     bags, held = index.gather_bags([item_id for history in histories for item_id in history])
     owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])[held]
     num_tokens = np.bincount(owners, weights=np.diff(bags.offsets), minlength=len(histories)).astype(np.int64)
     # The items of a history stand side by side, so their bags are one row already; equal tokens add up.
-    sums = Bags.of(bags.tokens, bags.weights, np.concatenate([np.zeros(1, np.int64), np.cumsum(num_tokens)]))
-    return scaled(strongest(sums, PROFILE_TOKENS), length)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(num_tokens)])
+    return profiles_of(Bags(tokens=bags.tokens, weights=bags.weights, offsets=ends), weights)
+
+
+def profiles_of(sums: Bags, weights: FusionWeights) -> Bags:
+    """Returns the profiles made of the tokens of each row, which may come several times and in any order."""
+    rows, tokens, added = _rows(sums), sums.tokens[: sums.num_tokens], sums.weights[: sums.num_tokens]
+    known = tokens != UNSEEN
+    plain = Bags.of(in_space(tokens[known], unseen=False), added[known], _offsets(rows[known], len(sums)))
+    return _weighted(scaled(strongest(plain, PROFILE_TOKENS), 1.0), weights)
+
+
+def emptied(profiles: Bags, gone: NDArray[np.bool_]) -> Bags:
+    """Returns the profiles with those of the `gone` queries, [num_queries], left empty."""
+    rows = _rows(profiles)
+    kept = ~gone[rows]
+    return Bags.of(profiles.tokens[kept], profiles.weights[kept], _offsets(rows[kept], len(profiles)))
+
+
+def _weighted(plain: Bags, weights: FusionWeights) -> Bags:
+    """Returns the profiles with their tokens in both spaces and the mark of unseen items."""
+    rows, every = _rows(plain), np.arange(len(plain))
+    order = np.argsort(np.concatenate([rows, rows, every]), kind="stable")
+    tokens = [plain.tokens, in_space(plain.tokens, unseen=True), np.full(len(plain), UNSEEN)]
+    factors = [plain.weights * weights.seen, plain.weights * weights.unseen, np.full(len(plain), weights.unseen_offset)]
+    offsets = 2 * plain.offsets + np.arange(len(plain) + 1)
+    return Bags.of(np.concatenate(tokens)[order], np.concatenate(factors).astype(np.float32)[order], offsets)
 
 
 def strongest(bags: Bags, num_tokens: int) -> Bags:
@@ -54,6 +79,12 @@ def scaled(bags: Bags, length: float) -> Bags:
     squares = np.bincount(rows, weights=bags.weights.astype(np.float64) ** 2, minlength=len(bags))
     factors = length / np.sqrt(np.where(squares > 0, squares, 1.0))
     return Bags.of(bags.tokens, (bags.weights * factors[rows]).astype(np.float32), bags.offsets)
+
+
+def _offsets(rows: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
+    """Returns where each row begins and ends among ascending row numbers."""
+    offsets: NDArray[np.int64] = np.searchsorted(rows, np.arange(num_rows + 1))
+    return offsets
 
 
 def _rows(bags: Bags) -> NDArray[np.int64]:

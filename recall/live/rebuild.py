@@ -183,7 +183,7 @@ def _in_id_order(parts: list[ItemVectors], model: Embedder) -> _Rows:
     return _Rows(
         item_ids=[item_ids[row] for row in order],
         vectors=vectors,
-        bags=Bags.joined(bags).take(order) if model.content_weight > 0 else None,
+        bags=Bags.joined(bags).take(order) if model.fusion.is_on else None,
     )
 
 

@@ -21,7 +21,7 @@ from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.exploration import Search, with_unseen
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
-from recall.live.profiles import user_profiles
+from recall.live.profiles import emptied, user_profiles
 from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
 from recall.live.search_input import SearchInput, described_item, stored_item
 from recall.live.shortness import short_reason
@@ -220,10 +220,12 @@ def _source(generation: Generation, query: RecallQuery, user: UserInput) -> Answ
 
 
 def _profiles(generation: Generation, questions: Sequence[_Question]) -> Bags | None:
-    weight = generation.model.content_weight
-    if weight == 0:
+    weights = generation.model.fusion
+    if not weights.is_on:
         return None
-    return user_profiles(generation.index, [question.recent for question in questions], length=weight)
+    profiles = user_profiles(generation.index, [question.recent for question in questions], weights)
+    by_vector = np.array([q.answered_from is AnsweredFrom.VECTOR for q in questions], dtype=np.bool_)
+    return emptied(profiles, by_vector) if by_vector.any() else profiles
 
 
 def _user_vectors(generation: Generation, questions: Sequence[_Question]) -> FloatArray:

@@ -13,7 +13,7 @@ from index.protocols import FloatArray, Hits, SearchOptions
 from recall.errors import NotFoundError
 from recall.live.generation import Generation
 from recall.live.item_vectors import indexed_bags
-from recall.live.profiles import scaled
+from recall.live.profiles import profiles_of
 from recall.schema import FeatureMap
 
 
@@ -47,7 +47,7 @@ def stored_item(generation: Generation, item_id: str, options: SearchOptions) ->
     """
     vectors, held = generation.index.gather([item_id])
     bags = None
-    if generation.model.content_weight > 0:
+    if generation.model.fusion.is_on:
         bags, held = generation.index.gather_bags([item_id])
     if len(vectors) == 0 or not held.all():
         raise NotFoundError(f"item {item_id!r} is not retrievable; upsert it, or send its features")
@@ -61,5 +61,7 @@ def described_item(generation: Generation, item_id: str, features: FeatureMap, o
 
 
 def _of_item(generation: Generation, vectors: FloatArray, bags: Bags | None, options: SearchOptions) -> SearchInput:
-    profiles = None if bags is None else scaled(bags, generation.model.content_weight)
+    # An offset tells unseen items from seen ones for users; between items vectors and words alone count.
+    weights = generation.model.fusion.model_copy(update={"unseen_offset": 0.0})
+    profiles = None if bags is None else profiles_of(bags, weights)
     return SearchInput(vectors=vectors, profiles=profiles, options=[options])

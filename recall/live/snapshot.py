@@ -190,12 +190,12 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
 
 
 def _content(folder: Path, spaces: Mapping[str, str], model: Embedder) -> SparseIndex | None:
-    if model.content_weight == 0:
+    if not model.fusion.is_on:
         return None
     if "content" not in spaces:
         raise SnapshotMismatchError(
-            f"{folder} holds the spaces {sorted(spaces)} without content, but model {model.model_id} has a sparse part"
-            f" of weight {model.content_weight:g}: rebuild"
+            f"{folder} holds the spaces {sorted(spaces)} without content, but model {model.model_id} has a sparse"
+            " part: rebuild"
         )
     return load_content(folder / spaces["content"])
 

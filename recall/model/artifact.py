@@ -3,7 +3,7 @@
 Format version 1:
 
     manifest.json         format_version, schema, config, seed, metric, dim, num_documents of items and users, sketch
-                          seeds, content_weight (0 where it is absent), training (free facts), files: name -> {sha256,
+                          seeds, fusion (all 0 where it is absent), training (free facts), files: name -> {sha256,
                           size_bytes}, manifest_sha256: digest of the manifest with this value empty. Keys sorted, no
                           clock time.
     weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments,
@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.numpy import load, save
 
 from recall.column_names import ITEM_ID, USER_ID
@@ -35,6 +35,7 @@ from recall.errors import ArtifactError
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder
+from recall.model.fusion import FusionWeights
 from recall.model.golden import Golden, check_golden, make_golden
 from recall.model.id_table import IdTable
 from recall.model.inputs import SideEncoder, hash_family
@@ -72,7 +73,7 @@ class ArtifactManifest(BaseModel):
     dim: int
     num_item_documents: int
     num_user_documents: int
-    content_weight: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    fusion: FusionWeights = FusionWeights()
     training: dict[str, str | int | float | bool]
     files: dict[str, FileEntry]
     manifest_sha256: str = ""
@@ -117,7 +118,7 @@ def save_artifact(
         dim=model.dim,
         num_item_documents=model.items.features.num_documents,
         num_user_documents=model.users.features.num_documents,
-        content_weight=model.content_weight,
+        fusion=model.fusion,
         training=dict(training),
         files={name: _entry(data) for name, data in files.items()},
     )
@@ -146,7 +147,7 @@ def load_artifact(folder: Path, *, device: str = "cpu") -> EmbeddingModel:
     weights = {name.removeprefix("towers."): array for name, array in arrays.items() if name.startswith("towers.")}
     model.towers.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     model.model_id = hashlib.sha256(data).hexdigest()
-    model.content_weight = manifest.content_weight
+    model.fusion = manifest.fusion
     model.to(torch.device(device))
     check_golden(model, files[GOLDEN], folder / GOLDEN)
     return model

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recall.model.bags import Bags
 from recall.model.config import TowerConfig
+from recall.model.fusion import FusionWeights, marked
 from recall.model.inputs import PreparedRows, SideEncoder
 from recall.model.item_encoding import ItemEncoding
 from recall.model.towers import ItemTower, Towers, UserTower
@@ -46,8 +47,7 @@ class EmbeddingModel:
         towers: The networks.
         model_id: Digest of the artifact; empty before it is saved.
         max_history: Longest history used, in items: the latest ones count.
-        content_weight: Length of the profile that is matched exactly with the bags of items, which adds to the product
-            of the vectors; fitted after the towers are trained. 0 means no sparse part.
+        fusion: What matching exact tokens adds to the product of the vectors; fitted after the towers are trained.
     """
 
     def __init__(self, schema: DataSchema, config: TowerConfig, *, items: SideEncoder, users: SideEncoder) -> None:
@@ -61,7 +61,7 @@ class EmbeddingModel:
         self.device = torch.device("cpu")
         self.model_id = ""
         self.max_history = config.max_history
-        self.content_weight = 0.0
+        self.fusion = FusionWeights()
 
     @property
     def dim(self) -> int:
@@ -83,7 +83,7 @@ class EmbeddingModel:
         return self.encode_items(item_ids, features).vectors
 
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
-        """Returns vectors as `embed_items` does and, where `content_weight` is above 0, bags as `bag_items` does.
+        """Returns vectors as `embed_items` does and, where `fusion` is on, bags as an index holds them.
 
         Args:
             item_ids: The ids; an unseen or empty one leaves the vector to the features alone.
@@ -91,7 +91,7 @@ class EmbeddingModel:
         """
         vectors = np.empty((len(item_ids), self.dim), dtype=np.float32)
         parts = [slice(start, start + _BATCH) for start in range(0, len(item_ids), _BATCH)]
-        if self.content_weight == 0:
+        if not self.fusion.is_on:
             for part in parts:
                 vectors[part] = self.embed_prepared_items(self.items.prepare(item_ids[part], features[part]))
             return ItemEncoding(vectors=vectors, bags=None)
@@ -99,11 +99,11 @@ class EmbeddingModel:
         for part in parts:
             rows, part_bags = self.items.prepare_with_bags(item_ids[part], features[part])
             vectors[part] = self.embed_prepared_items(rows)
-            bags.append(part_bags)
+            bags.append(marked(part_bags, rows.counts == 0))
         return ItemEncoding(vectors=vectors, bags=Bags.joined(bags))
 
     def bag_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> Bags:
-        """Returns the items' weighted tokens, each bag of length 1 or empty, whatever `content_weight` is.
+        """Returns the items' weighted tokens, each bag of length 1 or empty, whatever `fusion` is.
 
         Args:
             item_ids: The ids; only one that was seen in training is a token of its own, where sets refer to items.

@@ -16,7 +16,7 @@ class ItemEncoding:
 
     Attributes:
         vectors: [n, dim] float32, of length 1.
-        bags: n bags of length 1, or empty, no weight 0; None where the model has no sparse part (`content_weight` 0).
+        bags: n bags as an index holds them (see `fusion.py`), no weight 0; None where the model has no sparse part.
     """
 
     vectors: NDArray[np.float32]

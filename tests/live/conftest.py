@@ -24,6 +24,7 @@ from recall.live.records import ItemRecord
 from recall.live.service import RecallSystem
 from recall.model.bags import Bags
 from recall.model.embedding import UserInput
+from recall.model.fusion import FusionWeights, marked
 from recall.model.hashing import hash_values
 from recall.model.item_encoding import ItemEncoding
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
@@ -62,7 +63,7 @@ class HashModel:
     dim: int = DIM
     known_users: frozenset[str] = field(default_factory=frozenset)
     known_items: frozenset[str] = field(default_factory=frozenset)
-    content_weight: float = 0.0
+    fusion: FusionWeights = FusionWeights()  # noqa: RUF009  # frozen
     on_embed: Callable[[Sequence[str]], None] | None = None
 
     def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> FloatArray:
@@ -79,7 +80,8 @@ class HashModel:
             weights=np.array([len(row) ** -0.5 for row in tags for _ in row], dtype=np.float32),
             offsets=np.cumsum([0, *map(len, tags)], dtype=np.int64),
         )
-        return ItemEncoding(vectors=vectors, bags=bags if self.content_weight > 0 else None)
+        unseen = self.item_counts(item_ids) == 0
+        return ItemEncoding(vectors=vectors, bags=marked(bags, unseen) if self.fusion.is_on else None)
 
     def item_counts(self, item_ids: Sequence[str]) -> FloatArray:
         return np.array([item_id in self.known_items for item_id in item_ids], dtype=np.float32)

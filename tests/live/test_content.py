@@ -20,10 +20,12 @@ from recall.live.snapshot import load_generation
 from recall.model.artifact import load_artifact, save_artifact
 from recall.model.config import CodeConfig, DecoderConfig, ProjectionConfig, TowerConfig
 from recall.model.embedding import UserInput
+from recall.model.fusion import FusionWeights
 from recall.schema import DataSchema, FeatureSpec
 from training.dataset import TrainingData
 from training.setup import build_model, golden_inputs
 
+OFFSET = 0.125
 WEIGHT = 5.0  # ahead of what untrained towers make of the words
 RARE = "zither"
 SCHEMA = DataSchema(
@@ -69,7 +71,7 @@ def make_artifact(folder, *, weight=WEIGHT, seed=0):
         carved=False,
     )
     model = build_model(data, TOWERS, seed=seed)
-    model.content_weight = weight
+    model.fusion = FusionWeights(seen=weight, unseen=weight, unseen_offset=OFFSET if weight else 0)
     save_artifact(model, folder, golden_inputs(data), training={})
     return folder
 
@@ -121,9 +123,11 @@ def brute_force(model, items, history):
         for token, weight in words[row].items():
             total[token] = total.get(token, 0.0) + weight
     length = np.sqrt(sum(weight**2 for weight in total.values()))
-    profile = {token: model.content_weight * weight / length for token, weight in total.items()}
+    profile = {token: WEIGHT * weight / length for token, weight in total.items()}
     return {
-        item_id: float(vector @ user) + sum(profile.get(token, 0.0) * weight for token, weight in bag.items())
+        item_id: float(vector @ user)
+        + sum(profile.get(token, 0.0) * weight for token, weight in bag.items())
+        + (OFFSET if model.item_count(item_id) == 0 else 0.0)
         for item_id, vector, bag in zip(ids, vectors, words, strict=True)
     }
 
@@ -139,7 +143,7 @@ def test_scores_are_the_sum_of_both_products(place, artifact, kind):
         assert result.answered_from is AnsweredFrom.HISTORY
         assert dict(zip(result.item_ids, result.scores, strict=True)) == pytest.approx(scores, abs=1e-5)
         assert (np.diff(result.scores) <= 0).all()
-        assert 1 < result.scores[0] <= 1 + WEIGHT
+        assert 1 < result.scores[0] <= 1 + WEIGHT + OFFSET
         approximate = system.recall(replace(EVERYTHING, exclude_history=False))
         assert approximate.item_ids == result.item_ids
         assert np.array_equal(approximate.scores, result.scores)
@@ -166,7 +170,7 @@ def test_a_cold_item_with_a_rare_tag_of_the_history_is_found_until_it_is_deleted
         assert "cold" not in system.recall(EVERYTHING).item_ids
         system.upsert([ItemRecord(item_id="cold", features={"tags": ("tag0",)})])  # now without a common word
         replaced = score_of("cold", system.recall(EVERYTHING))
-        assert replaced <= 1 + 1e-5 < score_of("cold", rebuilt)
+        assert replaced <= 1 + OFFSET + 1e-5 < score_of("cold", rebuilt)
     with serving(place) as system:
         assert score_of("cold", system.recall(EVERYTHING)) == replaced
 
@@ -190,7 +194,7 @@ def test_a_batch_with_and_without_history_equals_each_alone(place, artifact):
             assert np.allclose(alone.scores, result.scores, atol=1e-5)  # a tower rounds by its batch
         # By a given vector, and by a history of an item without words, only vectors count.
         assert together[1].scores.max() <= np.linalg.norm(vector)
-        assert together[3].scores.max() <= 1 + 1e-5
+        assert together[3].scores.max() <= 1 + OFFSET + 1e-5
 
 
 def test_similar_items_share_words_and_a_described_item_finds_what_the_stored_one_does(place, artifact):
@@ -211,7 +215,7 @@ def test_switching_between_models_with_and_without_a_sparse_part_keeps_every_wri
     with serving(place) as system:
         system.upsert([ItemRecord(item_id="cold", features={"tags": (RARE,)})])
         assert not system.generation.index.has_content
-        assert system.recall(QUERY).scores[0] <= 1 + 1e-5
+        assert system.recall(QUERY).scores[0] <= 1 + OFFSET + 1e-5
         for model, has_content in ((artifact, True), (plain, False), (artifact, True)):
             name = build(place, model).name
             until(lambda name=name: system.status().snapshot == name)
@@ -230,7 +234,7 @@ def test_snapshot_holds_the_bags_of_its_rows(place, artifact, flip_byte):
     generation = load_generation(folder, catalog_uuid=None)
     bags, held = generation.index.gather_bags(list(ITEMS))
     assert held.all()
-    wanted = load_artifact(artifact).bag_items(list(ITEMS), list(ITEMS.values()))
+    wanted = load_artifact(artifact).encode_items(list(ITEMS), list(ITEMS.values())).bags
     for row in range(len(ITEMS)):
         part, whole = slice(*bags.offsets[row : row + 2]), slice(*wanted.offsets[row : row + 2])
         order = np.argsort(wanted.tokens[whole])
@@ -247,10 +251,10 @@ def test_snapshot_without_the_bags_that_its_model_needs_is_refused(place, tmp_pa
 
     def load_model(path):
         model = load_artifact(path)
-        model.content_weight = 1.0
+        model.fusion = FusionWeights(seen=1)
         return model
 
-    with pytest.raises(SnapshotMismatchError, match=r"without content, but model .* of weight 1: rebuild"):
+    with pytest.raises(SnapshotMismatchError, match=r"without content, but model .* has a sparse part: rebuild"):
         load_generation(folder, catalog_uuid=None, load_model=load_model)
 
 

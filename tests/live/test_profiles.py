@@ -9,7 +9,8 @@ from index.bags import Bags
 from index.flat import FlatIndex
 from index.live import LiveIndex
 from index.sparse import SparseIndex
-from recall.live.profiles import PROFILE_TOKENS, scaled, strongest, user_profiles
+from recall.live.profiles import PROFILE_TOKENS, emptied, profiles_of, scaled, strongest, user_profiles
+from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
 
 def rows_of(bags):
@@ -38,7 +39,7 @@ def make_index():
 def test_profile_is_the_sum_of_the_bags_at_the_given_length(make_index):
     index = make_index({1: 0.6, 2: 0.8}, {2: 1.0}, {})
     histories = [["i0000", "i0001"], [], ["i0001", "i0001"], ["i0002", "gone"]]
-    got = rows_of(user_profiles(index, histories, length=2.0))
+    got = rows_of(user_profiles(index, histories, FusionWeights(seen=2.0)))
     length = np.hypot(0.6, 1.8)
     assert got == [
         pytest.approx({1: 2 * 0.6 / length, 2: 2 * 1.8 / length}),
@@ -51,18 +52,18 @@ def test_profile_is_the_sum_of_the_bags_at_the_given_length(make_index):
 def test_profile_reads_what_was_written_since_and_forgets_what_was_deleted(make_index):
     index = make_index({1: 1.0}, {2: 1.0})
     index.apply(["new"], np.ones((1, 2), np.float32), deleted=["i0000"], sequence=1, bags=bags_of({7: 1.0}))
-    (profile,) = rows_of(user_profiles(index, [["i0000", "new"]], length=1.0))
+    (profile,) = rows_of(user_profiles(index, [["i0000", "new"]], FusionWeights(seen=1.0)))
     assert profile == {7: 1.0}
 
 
 def test_profile_of_many_items_keeps_the_strongest_tokens_and_of_equal_ones_the_lower(make_index):
     wide = {token: 1.0 for token in range(1000, 1000 + PROFILE_TOKENS)}
-    index = make_index(wide, {5: 0.5, 2000: 1.5}, {token: 1.0 for token in range(3)})
-    (profile,) = rows_of(user_profiles(index, [["i0000", "i0001"]], length=1.0))
-    # 2000 first, then 511 of the 512 equal ones; 5 is the weakest.
-    assert sorted(profile) == [*range(1000, 1000 + PROFILE_TOKENS - 1), 2000]
+    index = make_index(wide, {5: 0.5, 9000: 1.5}, {token: 1.0 for token in range(3)})
+    (profile,) = rows_of(user_profiles(index, [["i0000", "i0001"]], FusionWeights(seen=1.0)))
+    # 9000 first, then all of the equal ones but the highest; 5 is the weakest.
+    assert sorted(profile) == [*range(1000, 1000 + PROFILE_TOKENS - 1), 9000]
     assert np.linalg.norm(list(profile.values())) == pytest.approx(1.0)
-    assert profile[2000] == pytest.approx(1.5 * profile[1000])
+    assert profile[9000] == pytest.approx(1.5 * profile[1000])
 
 
 def test_profiles_of_a_batch_equal_those_alone_and_brute_force(make_index):
@@ -70,9 +71,9 @@ def test_profiles_of_a_batch_equal_those_alone_and_brute_force(make_index):
     rows = [{int(t): float(rng.random()) for t in rng.choice(3000, rng.integers(0, 60), False)} for _ in range(60)]
     index = make_index(*rows)
     histories = [[f"i{row:04}" for row in rng.integers(0, 70, rng.integers(0, 50))] for _ in range(30)]
-    together = rows_of(user_profiles(index, histories, length=0.7))
+    together = rows_of(user_profiles(index, histories, FusionWeights(seen=0.7)))
     for history, profile in zip(histories, together, strict=True):
-        assert profile == rows_of(user_profiles(index, [history], length=0.7))[0]
+        assert profile == rows_of(user_profiles(index, [history], FusionWeights(seen=0.7)))[0]
         total: Counter[int] = Counter()
         for item_id in history:
             total.update(rows[int(item_id[1:])] if int(item_id[1:]) < 60 else {})
@@ -91,3 +92,32 @@ def test_strongest_leaves_short_bags_alone():
 
 def test_scaling_an_empty_bag_leaves_it_empty():
     assert rows_of(scaled(bags_of({}, {3: 4.0}), 0.5)) == [{}, {3: 0.5}]
+
+
+def test_profile_carries_a_weight_for_each_space_and_the_offset(make_index):
+    unseen = int(in_space(np.array([7], np.uint64), unseen=True)[0])
+    index = make_index({7: 0.6, 8: 0.8}, {unseen: 1.0, int(UNSEEN): 1.0}, {})
+    weights = FusionWeights(seen=2.0, unseen=3.0, unseen_offset=-0.5)
+    both, nothing = rows_of(user_profiles(index, [["i0000", "i0001"], ["i0002"]], weights))
+    # The unseen item's token 7 is the seen one's: together 1.6, beside 0.8 of token 8.
+    length = np.hypot(1.6, 0.8)
+    assert both == pytest.approx(
+        {
+            7: 2 * 1.6 / length,
+            8: 2 * 0.8 / length,
+            unseen: 3 * 1.6 / length,
+            unseen + 1: 3 * 0.8 / length,
+            int(UNSEEN): -0.5,
+        }
+    )
+    assert nothing == {int(UNSEEN): -0.5}
+
+
+def test_an_item_with_more_tokens_than_a_profile_makes_one_of_its_strongest():
+    (profile,) = rows_of(profiles_of(bags_of({t: 1.0 + t for t in range(3000)}), FusionWeights(seen=1.0)))
+    assert sorted(profile) == list(range(3000 - PROFILE_TOKENS, 3000))
+
+
+def test_emptied_profiles_leave_the_others_as_they_are():
+    bags = bags_of({1: 1.0}, {2: 1.0, 3: 2.0}, {4: 1.0})
+    assert rows_of(emptied(bags, np.array([True, False, True]))) == [{}, {2: 1.0, 3: 2.0}, {}]

@@ -19,6 +19,7 @@ from recall.model.codes import HashFamily
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import TOKEN_DOMAIN, FeatureEncoder
+from recall.model.fusion import FusionWeights, marked
 from recall.model.hashing import hash_values
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 from recall.v1 import recall_pb2 as pb
@@ -32,7 +33,7 @@ RELATED = FeatureSpec(name="related", kind="set", domain=ITEM_ID)
 
 @pytest.fixture
 def sparse_model(model: EmbeddingModel) -> EmbeddingModel:
-    model.content_weight = 1.5
+    model.fusion = FusionWeights(seen=1.5, unseen=2.5, unseen_offset=-0.5)
     return model
 
 
@@ -95,9 +96,9 @@ def test_encoding_gives_the_vectors_and_bags_that_are_asked_for_alone(
     encoded = sparse_model.encode_items(ids, features)
     assert encoded.bags is not None
     assert len(encoded.bags) == len(ids)
-    _equal(encoded.bags, sparse_model.bag_items(ids, features))
+    _equal(encoded.bags, marked(sparse_model.bag_items(ids, features), sparse_model.item_counts(ids) == 0))
     np.testing.assert_array_equal(encoded.vectors, sparse_model.embed_items(ids, features))
-    sparse_model.content_weight = 0.0
+    sparse_model.fusion = FusionWeights()
     assert sparse_model.encode_items(ids, features).bags is None
     np.testing.assert_array_equal(encoded.vectors, sparse_model.embed_items(ids, features))
 
@@ -107,10 +108,12 @@ def test_bags_are_the_same_however_content_enters_the_towers(
     content: str, data: TrainingData, model: EmbeddingModel, fresh_model: Callable[..., EmbeddingModel], towers
 ) -> None:
     other = fresh_model(data, towers=towers.model_copy(update={"content": content}))
-    other.content_weight = 1.0
+    other.fusion = model.fusion = FusionWeights(seen=1.0)
     encoded = other.encode_items(data.item_ids, data.items)
     assert encoded.bags is not None
-    _equal(encoded.bags, model.bag_items(data.item_ids, data.items))
+    again = model.encode_items(data.item_ids, data.items).bags
+    assert again is not None
+    _equal(encoded.bags, again)
 
 
 def test_bags_of_no_item_and_of_a_model_without_content_are_empty(
@@ -147,19 +150,23 @@ def test_artifact_keeps_the_weight_under_its_digest(
 ) -> None:
     model_id = save_artifact(sparse_model, tmp_path / "model", golden_inputs(data), training={"epoch": 1})
     loaded = load_artifact(tmp_path / "model")
-    assert loaded.content_weight == 1.5
+    assert loaded.fusion == sparse_model.fusion
     assert loaded.model_id == model_id != load_artifact(saved).model_id
     encoded = loaded.encode_items(data.item_ids, data.items)
     assert encoded.bags is not None
-    _equal(encoded.bags, model.bag_items(data.item_ids, data.items))
+    again = model.encode_items(data.item_ids, data.items).bags
+    assert again is not None
+    _equal(encoded.bags, again)
     manifest = json.loads((tmp_path / "model" / MANIFEST).read_bytes())
-    (tmp_path / "model" / MANIFEST).write_text(json.dumps(manifest | {"content_weight": 2.0}, indent=1, sort_keys=True))
+    (tmp_path / "model" / MANIFEST).write_text(
+        json.dumps(manifest | {"fusion": {"seen": 2.0}}, indent=1, sort_keys=True)
+    )
     with pytest.raises(ArtifactError, match="its own checksum does not fit"):
         load_artifact(tmp_path / "model")
 
 
 def test_artifact_without_a_weight_has_no_sparse_part(saved: Path) -> None:
-    assert load_artifact(saved).content_weight == 0.0
+    assert load_artifact(saved).fusion == FusionWeights()
     assert "item_bags" not in json.loads((saved / GOLDEN).read_bytes())
 
 

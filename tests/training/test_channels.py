@@ -14,6 +14,7 @@ from recall.errors import RecallError
 from recall.live.generation import Generation
 from recall.live.rebuild import generation_in_memory
 from recall.model.artifact import load_artifact
+from recall.model.fusion import FusionWeights
 from recall.tables import DataFolder
 from training.channels import LiveChannel, RemoteChannel, live_channel
 from training.recommender import CandidateSet, EvaluationUser
@@ -29,7 +30,7 @@ USER = EvaluationUser(user_id="ua00", features={"country": "de"}, history=HISTOR
 def generation(trained: Any, request: pytest.FixtureRequest) -> Generation:
     item_ids, features, _ = DataFolder.open(trained.data).items()
     model = load_artifact(trained.model)
-    model.content_weight = request.param
+    model.fusion = FusionWeights(seen=request.param, unseen=2 * request.param, unseen_offset=request.param / 10)
     return generation_in_memory(model, item_ids, features, counts={"b01": 3}, config=CONFIG)
 
 
@@ -61,7 +62,7 @@ def test_only_candidates_are_ranked_in_the_order_of_the_whole(name: str, generat
 def test_another_index_holds_the_vectors_and_bags_of_the_served_one(name: str, generation: Generation) -> None:
     other = live_channel(name, generation, CONFIG).generation.index
     item_ids = list(generation.index.item_ids())
-    assert other.has_content == generation.index.has_content == (generation.model.content_weight > 0)
+    assert other.has_content == generation.index.has_content == generation.model.fusion.is_on
     np.testing.assert_array_equal(other.gather(item_ids)[0], generation.index.gather(item_ids)[0])
     seen, wanted = other.gather_bags(item_ids)[0], generation.index.gather_bags(item_ids)[0]
     np.testing.assert_array_equal(seen.offsets, wanted.offsets)
