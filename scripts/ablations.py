@@ -95,6 +95,7 @@ VARIANTS = {
     "dim-256": Variant(title="vectors of 256", config="towers.dim = 256"),
     "fusion-none": Variant(title="learned score alone", config='fusion.content = "none"'),
     "fusion-sparse": Variant(title="exact content match added to the score", config='fusion.content = "sparse"'),
+    "no-offset": Variant(title="no offset on the scores of unseen items", config="fusion.unseen_offset = 0.0"),
     "id-only": Variant(title="ids alone, by DHE, no features", with_features=False),
     "id-only-table": Variant(
         title="ids alone, by a table, no features", config='towers.id_encoder = "table"', with_features=False
