@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,24 @@ class LossConfig(BaseModel):
     negatives_from: Literal["warm", "catalogue"] = "warm"
 
 
+class FusionConfig(BaseModel):
+    """Exact words beside the learned score; see `recall.model.fusion`. `fitted` leaves a number to the validation part.
+
+    Attributes:
+        content: `sparse` adds the exact match of bags, `none` leaves it out.
+        seen: Weight for items that training saw.
+        unseen: Weight for all other items.
+        unseen_offset: Added to the score of items that training did not see.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    content: Literal["sparse", "none"] = "sparse"
+    seen: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["fitted"] = "fitted"
+    unseen: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["fitted"] = "fitted"
+    unseen_offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["fitted"] = "fitted"
+
+
 class OptimizerConfig(BaseModel):
     """AdamW with a cosine schedule after a linear warm-up.
 
@@ -50,6 +68,7 @@ class TrainConfig(BaseModel):
     Attributes:
         towers: Sizes of the towers.
         loss: The objective.
+        fusion: What is added to the learned score.
         optimizer: How it is minimised.
         epochs: Most passes over the training interactions.
         batch_size: Interactions a step.
@@ -68,6 +87,7 @@ class TrainConfig(BaseModel):
 
     towers: TowerConfig = TowerConfig()
     loss: LossConfig = LossConfig()
+    fusion: FusionConfig = FusionConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     epochs: int = Field(default=8, ge=1)
     batch_size: int = Field(default=1024, ge=2)

@@ -24,6 +24,7 @@ from recall.model.embedding import EmbeddingModel
 from recall.tables import DataFolder
 from training.config import OptimizerConfig, TrainConfig
 from training.dataset import TrainingData, read_training_data
+from training.fusion import fit_fusion
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
@@ -120,6 +121,7 @@ def train(
     if config.refit and tables.carved and not best.interrupted:
         refitted = _refit(tables, config, run, best=best)
         if refitted is not None:
+            refitted.fusion = model.fusion  # only the first model had interactions left to fit it on
             model, tables = refitted, tables.for_refit()
     model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, run.seed))
     return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
@@ -175,6 +177,13 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
         best.interrupted = True
     assert best.weights is not None
     model.towers.load_state_dict(best.weights)
+    run.progress("exact words", 0, 1)
+    try:
+        model.fusion = fit_fusion(model, stepper, data, config, seed=run.seed)
+    except KeyboardInterrupt:
+        _LOG.warning("interrupted before the weight of exact words was fitted: the model goes without them")
+        best.interrupted = True
+    run.progress("exact words", 1, 1)
     return model, best
 
 

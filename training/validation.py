@@ -50,6 +50,11 @@ def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[V
     return parts
 
 
+def mixed_part(data: TrainingData, *, max_users: int, seed: int) -> ValidationPart:
+    """Returns all validation interactions at once, with every item as a candidate."""
+    return _part(data, _not_in_train(_sampled(data, max_users, seed), data), np.arange(len(data.item_ids)))
+
+
 def recall_at(part: ValidationPart, users: NDArray[np.float32], items: NDArray[np.float32], *, k: int) -> float:
     """Returns the mean Recall@K of a part.
 

@@ -219,7 +219,7 @@ def test_training_stops_without_progress_for_as_long_as_patience(
         tmp_path / "model",
         config,
         options=ON_CPU,
-        progress=lambda stage, *_: stages.add(stage),
+        progress=lambda stage, *_: stages.add(stage) if stage.startswith("epoch") else None,
     )
     assert len(stages) == result.epoch + 2 < 30
 
@@ -251,7 +251,7 @@ def test_batch_may_be_larger_than_the_data(checkerboard: Path, make_config: Make
     steps: list[int] = []
     train(
         checkerboard, tmp_path / "model", make_config(epochs=1, batch_size=10**6), options=ON_CPU,
-        progress=lambda stage, done, total: steps.append(total),
+        progress=lambda stage, done, total: steps.append(total) if stage.startswith("epoch") else None,
     )  # fmt: skip
     assert steps == [1]
 

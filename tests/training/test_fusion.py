@@ -1,0 +1,132 @@
+"""Weights of exact words on rankings that can be read off: towers know nothing, or words do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recall.model.embedding import EmbeddingModel
+from recall.model.fusion import FusionWeights
+from recall.schema import DataSchema, FeatureSpec
+from training.config import TrainConfig
+from training.dataset import TrainingData
+from training.fusion import OFFSETS, WEIGHTS, _chosen, fit_fusion
+from training.setup import build_model
+from training.step import Stepper
+
+SCHEMA = DataSchema(name="words", item_features=(FeatureSpec(name="tags", kind="set", domain="tags"),))
+NUM_USERS, NUM_TAGS, PER_TAG = 60, 12, 10
+Fit = Callable[..., FusionWeights]
+
+
+def _data(*, tagged: bool, cold: bool, warm: bool) -> TrainingData:
+    """Ten items a tag, the last two of them without training; a user likes one tag, or, untagged, the same places."""
+    items = [{"tags": (f"t{row // PER_TAG if tagged else row % 7}",)} for row in range(NUM_TAGS * PER_TAG)]
+    likes = [[(user % NUM_TAGS) * PER_TAG + place for place in range(PER_TAG)] for user in range(NUM_USERS)]
+    train, validation = [], []
+    for user, row in enumerate(likes):
+        known = np.roll(row[: PER_TAG - 2], user // NUM_TAGS).tolist()  # each is trained on by some user
+        train += [(user, item) for item in known[:5]]
+        validation += [(user, item) for item in known[5:]] if warm else []
+        validation += [(user, item) for item in row[PER_TAG - 2 :]] if cold else []
+    pairs = np.array(train)
+    return TrainingData(
+        schema=SCHEMA,
+        item_ids=[f"i{n:03}" for n in range(len(items))],
+        items=items,
+        user_ids=[f"u{n:03}" for n in range(NUM_USERS)],
+        users=[{}] * NUM_USERS,
+        train=pairs,
+        validation=np.array(validation, dtype=np.int64).reshape(-1, 2),
+        refitted=pairs,
+        carved=False,
+    )
+
+
+@pytest.fixture
+def fit(make_config: Callable[..., TrainConfig]) -> Fit:
+    def run(data: TrainingData, vectors: NDArray[np.float32] | None = None, **fusion: object) -> FusionWeights:
+        config = make_config(fusion=fusion, validation_k=5)
+        model: EmbeddingModel = build_model(data, config.towers, seed=0)
+        stepper = Stepper(model, data, config, seed=0)
+        if vectors is not None:  # what the towers would have learned; users are the mean of their history
+            model.embed_prepared_items = lambda rows: vectors  # type: ignore[method-assign]
+            model.embed_prepared_users = lambda rows, history: history  # type: ignore[method-assign]
+        return fit_fusion(model, stepper, data, config, seed=0)
+
+    return run
+
+
+def _by_tag(scale: float, dim: int = NUM_TAGS) -> NDArray[np.float32]:
+    return scale * np.repeat(np.eye(dim, dtype=np.float32), PER_TAG, axis=0)
+
+
+def test_words_count_where_towers_know_nothing(fit: Fit) -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal((NUM_TAGS * PER_TAG, 16)).astype(np.float32)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    weights = fit(_data(tagged=True, cold=True, warm=True), noise)
+    assert weights.seen > 0
+    assert weights.unseen > 0
+
+
+def test_words_that_tell_nothing_weigh_nothing(fit: Fit) -> None:
+    weights = fit(_data(tagged=False, cold=True, warm=True), _by_tag(1.0))
+    assert (weights.seen, weights.unseen) == (0, 0)
+
+
+def test_offset_lifts_cold_items_that_score_too_low(fit: Fit) -> None:
+    vectors = _by_tag(0.5)
+    others = np.roll(_by_tag(0.2), PER_TAG, axis=0)
+    cold = np.arange(len(vectors)) % PER_TAG >= PER_TAG - 2
+    vectors[cold] *= 0.2  # right, but so short that warm items of the next tag come before
+    others[cold] = 0
+    weights = fit(_data(tagged=False, cold=True, warm=True), (vectors + others).astype(np.float32))
+    assert weights.unseen_offset > 0
+
+
+@pytest.mark.parametrize(("cold", "warm"), [(True, False), (False, True)])
+def test_one_kind_alone_gives_one_weight_and_no_offset(fit: Fit, cold: bool, warm: bool) -> None:
+    noise = np.random.default_rng(1).standard_normal((NUM_TAGS * PER_TAG, 4)).astype(np.float32)
+    weights = fit(_data(tagged=True, cold=cold, warm=warm), noise)
+    assert weights.seen == weights.unseen > 0
+    assert weights.unseen_offset == 0
+
+
+def test_without_a_validation_part_or_switched_off_nothing_is_added(fit: Fit) -> None:
+    assert fit(_data(tagged=True, cold=False, warm=False)) == FusionWeights()
+    assert fit(_data(tagged=True, cold=True, warm=True), content="none") == FusionWeights()
+
+
+def test_numbers_of_the_config_stay_as_they_are(fit: Fit) -> None:
+    weights = fit(_data(tagged=True, cold=True, warm=True), seen=0.3, unseen_offset=-0.2)
+    assert (weights.seen, weights.unseen_offset) == (0.3, -0.2)
+    fixed = fit(_data(tagged=True, cold=False, warm=False), seen=0.3, unseen=0.7, unseen_offset=0.1)
+    assert fixed == FusionWeights(seen=0.3, unseen=0.7, unseen_offset=0.1)
+
+
+def test_items_without_any_text_or_set_feature_can_be_fitted(fit: Fit) -> None:
+    bare = replace(_data(tagged=True, cold=True, warm=True), schema=DataSchema(name="bare"))
+    weights = fit(bare)
+    assert (weights.seen, weights.unseen) == (0, 0)
+
+
+def test_of_values_that_are_as_good_the_one_nearest_to_zero_is_chosen() -> None:
+    recalls = np.zeros((4, 100), dtype=np.float32)
+    recalls[1:] = 0.5
+    assert _chosen((0.0, 1.0, 2.0, 3.0), recalls) == 1.0
+    recalls[3, :50] += 0.01  # a clear gain: half of the users, none lose
+    assert _chosen((0.0, 1.0, 2.0, 3.0), recalls) == 3.0
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, 100)).astype(np.float32)
+    recalls = np.full((4, 100), 0.5, dtype=np.float32)
+    recalls[2] += noise[2] - noise[2].mean() + 0.005  # a gain of half a standard error
+    assert _chosen((0.0, 1.0, 2.0, 3.0), recalls) == 0.0
+
+
+def test_grids_hold_zero() -> None:
+    assert 0.0 in WEIGHTS
+    assert 0.0 in OFFSETS

@@ -1,0 +1,185 @@
+"""Fits what exact words count beside the learned score (`recall.model.fusion`), on the validation part.
+
+Each number is chosen from a fixed grid by Recall@K, on the ranking that it alone decides:
+
+1. `seen`           warm items among all warm items
+2. `unseen`         cold items of the validation part among each other
+3. `unseen_offset`  all items among all items, with the two weights above
+
+Of the values that are within one standard error of the best, paired by user, the nearest to 0 is taken (the rule of
+Breiman, Friedman, Olshen and Stone, Classification and regression trees, 1984, section 3.4.3).
+Where the validation part holds one kind of item alone, its weight stands for both kinds and the offset stays 0: nothing
+shows how cold and warm items compare. A profile holds as many tokens as in serving.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from index.bags import Bags
+from recall.live.profiles import PROFILE_TOKENS, scaled, strongest
+from recall.model.embedding import EmbeddingModel
+from recall.model.fusion import FusionWeights
+from training.config import FusionConfig, TrainConfig
+from training.dataset import RowArray, TrainingData
+from training.step import Stepper
+from training.validation import ValidationPart, mixed_part, validation_parts
+
+WEIGHTS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+OFFSETS = tuple(np.round(np.arange(-1.0, 1.001, 0.025), 3).tolist())
+
+_CHUNK = 256
+_LOG = logging.getLogger(__name__)
+
+Matrix: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rankings:
+    """What ranks the users of the validation part.
+
+    Attributes:
+        model: Trained, without fusion.
+        stepper: Holds its item vectors and histories.
+        histories: [num_users, num_items] ones.
+        bags: [num_items, num_tokens] float32, rows of length 1 or empty.
+        k: Length of the lists.
+    """
+
+    model: EmbeddingModel
+    stepper: Stepper
+    histories: csr_matrix
+    bags: csr_matrix
+    k: int
+
+    def scores(self, part: ValidationPart) -> Iterator[tuple[slice, Matrix, Matrix]]:
+        """Yields some users, their learned scores of the candidates and their exact ones, [n, c] float32 each."""
+        vectors, bags = self.stepper.pool.vectors[part.candidates], self.bags[part.candidates].T.tocsr()
+        for start in range(0, len(part.users), _CHUNK):
+            some = slice(start, min(start + _CHUNK, len(part.users)))
+            rows = part.users[some]
+            users = self.model.embed_prepared_users(self.stepper.users.take(rows), self.stepper.pool.means(rows))
+            learned = users @ vectors.T
+            learned[part.seen[some].nonzero()] = -np.inf
+            yield some, learned, (self._profiles(rows) @ bags).toarray()
+
+    def _profiles(self, users: RowArray) -> csr_matrix:
+        sums = (self.histories[users] @ self.bags).tocsr()
+        sums.sort_indices()
+        whole = Bags.of(sums.indices.astype(np.uint64), sums.data.astype(np.float32), sums.indptr.astype(np.int64))
+        kept = scaled(strongest(whole, PROFILE_TOKENS), 1.0)
+        return csr_matrix((kept.weights, kept.tokens.astype(np.int64), kept.offsets), shape=sums.shape)
+
+    def recalls_by_weight(self, part: ValidationPart) -> Matrix:
+        """Returns Recall@K of each user at each of `WEIGHTS`, [len(WEIGHTS), num_users]."""
+        out = np.empty((len(WEIGHTS), len(part.users)), dtype=np.float32)
+        for some, learned, exact in self.scores(part):
+            relevant = part.relevant[some].toarray() > 0
+            for place, weight in enumerate(WEIGHTS):
+                rows, _ = _top(learned + np.float32(weight) * exact, self.k)
+                out[place, some] = np.take_along_axis(relevant, rows, 1).sum(1) / relevant.sum(1)
+        return out
+
+    def recalls_by_offset(self, part: ValidationPart, cold: NDArray[np.bool_], weights: FusionWeights) -> Matrix:
+        """Returns Recall@K of each user at each of `OFFSETS`, [len(OFFSETS), num_users]."""
+        out = np.empty((len(OFFSETS), len(part.users)), dtype=np.float32)
+        factors = np.where(cold, weights.unseen, weights.seen).astype(np.float32)
+        kinds = (np.flatnonzero(~cold), np.flatnonzero(cold))
+        for some, learned, exact in self.scores(part):
+            relevant, scores = part.relevant[some].toarray() > 0, learned + factors * exact
+            # An offset moves all cold items alike, so the best of each kind are the same at any.
+            (hits, best), (cold_hits, cold_best) = (self._best_of(scores, relevant, columns) for columns in kinds)
+            for place, offset in enumerate(OFFSETS):
+                rows, _ = _top(np.concatenate([best, cold_best + np.float32(offset)], axis=1), self.k)
+                found = np.take_along_axis(np.concatenate([hits, cold_hits], axis=1), rows, 1)
+                out[place, some] = found.sum(1) / relevant.sum(1)
+        return out
+
+    def _best_of(
+        self, scores: Matrix, relevant: NDArray[np.bool_], columns: RowArray
+    ) -> tuple[NDArray[np.bool_], Matrix]:
+        rows, best = _top(scores[:, columns], self.k)
+        return np.take_along_axis(relevant[:, columns], rows, 1), best
+
+
+def fit_fusion(
+    model: EmbeddingModel, stepper: Stepper, data: TrainingData, config: TrainConfig, *, seed: int
+) -> FusionWeights:
+    """Returns the weights that rank the validation part best; all 0 where there is none.
+
+    Args:
+        model: Trained.
+        stepper: Made for it.
+        data: With a validation part that the model has not learned from.
+        config: `fusion` may fix numbers; `validation_k` and `validation_users` hold here too.
+        seed: Chooses the users that are looked at.
+    """
+    if config.fusion.content == "none":
+        return FusionWeights()
+    stepper.refresh()
+    rankings = _Rankings(
+        model=model,
+        stepper=stepper,
+        histories=data.histories(config.towers.max_history),
+        bags=_as_matrix(model, data),
+        k=config.validation_k,
+    )
+    cold = data.item_counts() == 0
+    parts = {
+        bool(cold[part.candidates[0]]): part
+        for part in validation_parts(data, max_users=config.validation_users, seed=seed)
+    }
+    fitted = {kind: _chosen(WEIGHTS, rankings.recalls_by_weight(part)) for kind, part in parts.items()}
+    weights = _fixed(config.fusion, fitted)
+    if len(parts) == 2 and config.fusion.unseen_offset == "fitted":
+        mixed = mixed_part(data, max_users=config.validation_users, seed=seed)
+        offset = _chosen(OFFSETS, rankings.recalls_by_offset(mixed, cold, weights))
+        weights = weights.model_copy(update={"unseen_offset": offset})
+    _LOG.info(
+        "exact words weigh %g for items seen in training and %g for unseen ones, whose scores are moved by %g",
+        weights.seen, weights.unseen, weights.unseen_offset,
+    )  # fmt: skip
+    return weights
+
+
+def _fixed(config: FusionConfig, fitted: dict[bool, float]) -> FusionWeights:
+    """Returns the weights of the config, and where it leaves one open that of the kind, or of the other kind."""
+    either = next(iter(fitted.values()), 0.0)
+    return FusionWeights(
+        seen=fitted.get(False, either) if config.seen == "fitted" else config.seen,
+        unseen=fitted.get(True, either) if config.unseen == "fitted" else config.unseen,
+        unseen_offset=0.0 if config.unseen_offset == "fitted" else config.unseen_offset,
+    )
+
+
+def _chosen(grid: tuple[float, ...], recalls: Matrix) -> float:
+    """Returns the value nearest to 0 that the best one does not beat clearly.
+
+    Args:
+        grid: Values, with 0 among them.
+        recalls: [len(grid), num_users] float32.
+    """
+    best = recalls[int(recalls.mean(axis=1, dtype=np.float64).argmax())]
+    losses = (best - recalls).astype(np.float64)
+    close = losses.mean(axis=1) <= losses.std(axis=1) / np.sqrt(losses.shape[1])
+    return min((value for value, is_close in zip(grid, close, strict=True) if is_close), key=abs)
+
+
+def _as_matrix(model: EmbeddingModel, data: TrainingData) -> csr_matrix:
+    bags = model.bag_items(data.item_ids, data.items)
+    tokens, columns = np.unique(bags.tokens, return_inverse=True)
+    return csr_matrix((bags.weights, columns, bags.offsets), shape=(len(bags), len(tokens)))
+
+
+def _top(scores: Matrix, k: int) -> tuple[RowArray, Matrix]:
+    """Returns columns and scores of the `k` greatest in each row, in any order."""
+    k = min(k, scores.shape[1])
+    columns = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    return columns, np.take_along_axis(scores, columns, 1)
