@@ -58,9 +58,26 @@ class Deployment:
         records = [ItemRecord(item_id=i, features=f, attributes=a) for i, f, a in zip(*opened.items(), strict=True)]
         return records, opened.schema.item_features
 
-    def rebuild(self, model: Path) -> str:
-        """Builds a snapshot with the `recall` command and returns its name."""
-        arguments = ("rebuild", "--model", model, "--catalog", self.catalog, "--out", self.snapshots)
+    def rebuild(self, model: Path, *, kind: str = "auto") -> str:
+        """Builds a snapshot with the `recall` command and returns its name.
+
+        Args:
+            model: Embeds the items.
+            kind: Kind of the base index.
+        """
+        config = self.folder / "rebuild.toml"
+        config.write_text(f'[index]\nkind = "{kind}"\n')
+        arguments = (
+            "rebuild",
+            "--model",
+            model,
+            "--catalog",
+            self.catalog,
+            "--out",
+            self.snapshots,
+            "--config",
+            config,
+        )
         return Path(run_recall(arguments, log=self.folder / "rebuild.log").strip()).name
 
     def serve(self) -> ServerProcess:
@@ -70,7 +87,16 @@ class Deployment:
 
 @contextmanager
 def deployed(data: Path | None, model: Path | None) -> Iterator[Deployment]:
-    """Yields a loaded and rebuilt deployment of its own; the folders given are only read.
+    """Does what `loaded` does, and builds the first snapshot."""
+    with loaded(data, model) as made:
+        say("building a snapshot")
+        made.rebuild(made.model)
+        yield made
+
+
+@contextmanager
+def loaded(data: Path | None, model: Path | None) -> Iterator[Deployment]:
+    """Yields a deployment of its own with a catalogue and no snapshot yet; the folders given are only read.
 
     Args:
         data: Data folder; None makes one.
@@ -86,9 +112,8 @@ def deployed(data: Path | None, model: Path | None) -> Iterator[Deployment]:
             say("making synthetic data")
             write_synthetic(data, seed=0, num_users=_NUM_USERS)
         made = Deployment(folder=folder, data=data, model=model or train(data, folder / "model", seed=0))
-        say("loading the catalogue and building a snapshot")
+        say("loading the catalogue")
         run_recall(("load", "--data", data, "--catalog", made.catalog), log=folder / "load.log")
-        made.rebuild(made.model)
         yield made
 
 

@@ -53,20 +53,29 @@ class RemoteChannel:
     Attributes:
         channel: `served` or `exact`.
         client: Connected to the server.
+        model_id: What it served at the start.
         exact: Whether to ask for exhaustive search.
     """
 
     channel: str
     client: RecallClient
+    model_id: str
     exact: bool = False
 
     def recommend(self, users: Sequence[EvaluationUser], k: int, candidates: CandidateSet) -> list[list[str]]:
-        """Returns up to `k` candidates a user; see `Recommender`."""
+        """Returns up to `k` candidates a user; see `Recommender`.
+
+        Raises:
+            RecallError: The server cannot be reached or refuses, or it has switched to another model.
+        """
         with ThreadPoolExecutor(_REMOTE_THREADS) as pool:
             return list(pool.map(lambda user: self._ask(_query(user, k, candidates, exact=self.exact)), users))
 
     def _ask(self, query: RecallQuery) -> list[str]:
         result: Result = self.client.recall(query)
+        if result.model_id != self.model_id:  # figures of two models would be mixed under one name
+            seen = f"the server switched from model {self.model_id} to {result.model_id} while it was evaluated"
+            raise RecallError(f"{seen}; evaluate it again")
         return result.item_ids
 
 

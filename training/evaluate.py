@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -40,6 +41,10 @@ from training.split import assign_split, carve_validation
 from training.trained_on import EvaluatedPart, refuse_other_split
 
 Progress: TypeAlias = Callable[[str, int, int], None]
+Ranked: TypeAlias = Callable[[str, list[list[str]]], None]
+"""Called with the name of a channel and its lists, one a user in the order of user ids, as long as the greatest K."""
+
+_LOG = logging.getLogger(__name__)
 
 MODEL_CHANNELS = ("served", "exact", "faiss", "lsh")
 BASELINE_CHANNELS = ("content", "popularity", "random", "linear", "friends")
@@ -65,6 +70,8 @@ class EvaluationRequest:
         channels: Names; None means all that the source offers but `ONLY_IF_NAMED`.
         history: Latest items of each user's history that a recommender sees; None means all of them.
         index: Parameters of the indexes built in memory.
+        carving_seed: Of a validation part that has to be carved out of train; None means the seed that the model was
+            trained with. A server does not tell that, so it and the baselines alone take 0.
 
     Raises:
         ConfigError: A channel or part is unknown or needs a source that is not given, or a K or the history is out of
@@ -81,6 +88,7 @@ class EvaluationRequest:
     channels: tuple[str, ...] | None = None
     history: int | None = None
     index: IndexConfig = field(default_factory=IndexConfig)
+    carving_seed: int | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be evaluated, before anything is read."""
@@ -113,12 +121,13 @@ class _Tables:
         return dict(self.train().group_by(ITEM_ID).len().iter_rows())
 
 
-def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) -> Report:
+def evaluate(request: EvaluationRequest, *, progress: Progress | None = None, ranked: Ranked | None = None) -> Report:
     """Evaluates every channel of `request` on the same users and candidates.
 
     Args:
         request: What to evaluate.
         progress: Told of users done, by channel.
+        ranked: Given the lists of each channel; they are not kept.
 
     Raises:
         ConfigError: A channel needs a package that is not there.
@@ -140,6 +149,8 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None) ->
         model_id, recommenders = _recommenders(request, tables, names, stack)
         for recommender in recommenders:
             rankings = _rankings(recommender, case, max(request.ks), progress or _silent)
+            if ranked is not None:
+                ranked(recommender.channel, rankings)
             for row, values in figures(recommender.channel, rankings, case, tables.evaluation, request.ks):
                 rows.append(row)
                 per_user.append(values)
@@ -183,7 +194,7 @@ def _tables(request: EvaluationRequest) -> _Tables:
     split = assign_split(interactions, folder.config.split)
     interactions = split
     if request.split == VALIDATION:
-        interactions = carve_validation(split, _carving_seed(request))
+        interactions = carve_validation(split, _carving_seed(request, is_needed=VALIDATION not in set(split[SPLIT])))
     item_ids, _, _ = folder.items()
     user_ids, users = folder.users()
     features = dict(zip(user_ids, users, strict=True))
@@ -193,8 +204,14 @@ def _tables(request: EvaluationRequest) -> _Tables:
     return _Tables(folder=folder, split=split, interactions=interactions, users=features, evaluation=evaluation)
 
 
-def _carving_seed(request: EvaluationRequest) -> int:
+def _carving_seed(request: EvaluationRequest, *, is_needed: bool) -> int:
     """Returns the seed that carved the validation part which the evaluated model did not train on."""
+    if request.carving_seed is not None:
+        return request.carving_seed
+    if request.target is not None and is_needed:
+        _LOG.warning(
+            "the validation part is that of a model trained with seed 0; one of another seed has trained on it"
+        )
     if request.snapshot is not None:
         return training_seed(request.snapshot / MODEL)
     return training_seed(request.model) if request.model is not None else 0
@@ -206,7 +223,8 @@ def _recommenders(
     """Returns the id of the model and the recommenders, each made when it is its turn."""
     if request.target is not None:
         client = stack.enter_context(RecallClient(request.target, timeout_seconds=60.0))
-        return client.status().model_id, (_remote_or_baseline(name, client, tables) for name in names)
+        model_id = client.status().model_id
+        return model_id, (_remote_or_baseline(name, client, model_id, tables) for name in names)
     if not any(name in MODEL_CHANNELS for name in names):
         return "", (_baseline(name, tables) for name in names)
     generation = _generation(request, tables)
@@ -231,9 +249,9 @@ def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
     return generation_in_memory(model, item_ids, features, counts=tables.train_counts(), config=request.index)
 
 
-def _remote_or_baseline(name: str, client: RecallClient, tables: _Tables) -> Recommender:
+def _remote_or_baseline(name: str, client: RecallClient, model_id: str, tables: _Tables) -> Recommender:
     if name in REMOTE_CHANNELS:
-        return RemoteChannel(channel=name, client=client, exact=name == "exact")
+        return RemoteChannel(channel=name, client=client, model_id=model_id, exact=name == "exact")
     return _baseline(name, tables)
 
 

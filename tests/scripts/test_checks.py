@@ -50,6 +50,20 @@ def test_nothing_acknowledged_is_missing_while_the_model_is_switched(check):
     assert report["differences"] == []
 
 
+def test_server_gives_the_figures_of_its_model(check):
+    report = check("check_served_quality.py", "--candidates", "all", "--kinds", "flat,hnsw")
+    assert report["problems"] == []
+    found = [(c["candidates"], c["kind"], c["channel"], c["must_agree"]) for c in report["comparisons"]]
+    assert found == [
+        ("all", "flat", "served", True),
+        ("all", "flat", "exact", True),
+        ("all", "hnsw", "served", False),
+        ("all", "hnsw", "exact", True),
+    ]
+    assert all(c["same_lists"] >= 0.99 for c in report["comparisons"] if c["must_agree"])
+    assert all(row["users"] > 0 and 0 < row["offline"] <= 1 for row in report["rows"] if row["slice"] == "all")
+
+
 def running_commands():
     """Returns the command lines of this machine's processes, where the system shows them as files."""
     lines = []

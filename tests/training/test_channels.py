@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from index.factory import IndexConfig
+from recall.client import RecallClient
 from recall.errors import RecallError
 from recall.live.generation import Generation
-from recall.live.rebuild import generation_in_memory
-from recall.model.artifact import load_artifact
+from recall.live.load import load
+from recall.live.rebuild import generation_in_memory, rebuild
+from recall.live.service import RecallSystem
+from recall.model.artifact import load_artifact, save_artifact
 from recall.model.fusion import FusionWeights
+from recall.model.golden import Golden
+from recall.serving.config import ServerConfig
+from recall.serving.server import RecallServer
 from recall.tables import DataFolder
 from training.channels import LiveChannel, RemoteChannel, live_channel
 from training.recommender import CandidateSet, EvaluationUser
@@ -102,31 +109,72 @@ def test_unknown_channel_is_refused(generation: Generation) -> None:
         live_channel("knn", generation, CONFIG)
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_server_ranks_like_the_generation_that_it_serves(exact: bool, trained: Any, tmp_path: Path) -> None:
-    from recall.client import RecallClient
-    from recall.live.load import load
-    from recall.live.rebuild import rebuild
-    from recall.live.service import RecallSystem
-    from recall.live.snapshot import load_generation
-    from recall.serving.config import ServerConfig
-    from recall.serving.server import RecallServer
+# Behind gRPC
 
-    catalog = tmp_path / "catalog.sqlite"
-    load(DataFolder.open(trained.data), catalog)
-    snapshot = rebuild(trained.model, catalog, tmp_path / "snapshots")
-    generation = load_generation(snapshot, catalog_uuid=None)
-    users = [USER, replace(USER, user_id="nobody", features={"country": "nl"}), replace(USER, history=(), user_id="x")]
-    some = CandidateSet(name="some", item_ids=("a01", "a07", "b03", "b20"), is_everything=False)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A server and the generation that an evaluation of its model builds."""
+
+    client: RecallClient
+    generation: Generation
+
+
+@pytest.fixture(scope="module")
+def served(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    model = load_artifact(trained.model)
+    model.fusion = FusionWeights(seen=1.5, unseen=3.0, unseen_offset=0.1)
+    items, features, _ = DataFolder.open(trained.data).items()
+    golden = Golden(item_ids=tuple(items[:2]), items=tuple(features[:2]), user_ids=(), users=())
+    save_artifact(model, folder / "model", golden, training={})
+    load(DataFolder.open(trained.data), folder / "catalog.sqlite")
+    rebuild(folder / "model", folder / "catalog.sqlite", folder / "snapshots")
+    train = DataFolder.open(trained.data).interactions().filter(pl.col("split") == "train")
+    counts = dict(train.group_by("item_id").len().iter_rows())
+    generation = generation_in_memory(model, items, features, counts=counts, config=CONFIG)
     server = RecallServer(ServerConfig(port=0, threads=4, grace_seconds=1.0))
-    system = RecallSystem.start(tmp_path / "snapshots", catalog)
+    system = RecallSystem.start(folder / "snapshots", folder / "catalog.sqlite")
     try:
         server.attach(system)
-        with RecallClient(server.address) as client:
-            remote = RemoteChannel(channel="served", client=client, exact=exact)
-            local = LiveChannel(channel="served", generation=generation, exact=exact)
-            for candidates in (_everything(generation), some):
-                assert remote.recommend(users, 20, candidates) == local.recommend(users, 20, candidates)
+        with RecallClient(server.address, timeout_seconds=30.0) as client:
+            yield Served(client=client, generation=generation)
     finally:
         server.stop()
         system.close()
+
+
+UNKNOWN = tuple(f"unknown-{n}" for n in range(50_000))
+LONG = tuple(f"{group}{n:02}" for n in range(30) for group in "ab") * 40
+USERS = {
+    "as stored": USER,
+    "other features": replace(USER, features={"country": "nl"}),
+    "unknown, with features": replace(USER, user_id="nobody", features={"country": "nl"}),
+    "unknown, with a history": replace(USER, user_id="nobody", features={}),
+    "unknown altogether": EvaluationUser(user_id="nobody", features={}, history=(), exclude=frozenset(("a01",))),
+    "stored history cut to nothing": replace(USER, history=()),
+    "history with unknown items": replace(USER, history=(*UNKNOWN[:3], *HISTORY, *UNKNOWN[3:2000])),
+    "history of unknown items alone": replace(USER, history=UNKNOWN[:5]),
+    "long history": replace(USER, history=LONG),
+    "history that may come again": replace(USER, exclude=frozenset()),
+    "many left out": replace(USER, exclude=frozenset((*HISTORY, *UNKNOWN))),
+}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("user", USERS.values(), ids=USERS.keys())
+def test_server_ranks_like_an_evaluation_of_its_model(user: EvaluationUser, exact: bool, served: Served) -> None:
+    model_id = served.client.status().model_id
+    remote = RemoteChannel(channel="served", client=served.client, model_id=model_id, exact=exact)
+    local = LiveChannel(channel="served", generation=served.generation, exact=exact)
+    some = CandidateSet(name="some", item_ids=("a01", "a07", "b03", "b20"), is_everything=False)
+    for candidates in (_everything(served.generation), some):
+        (ranking,) = remote.recommend([user], 20, candidates)
+        assert [ranking] == local.recommend([user], 20, candidates)
+        assert len(ranking) == min(20, len(set(candidates.item_ids) - user.exclude))
+
+
+def test_server_that_switched_to_another_model_is_noticed(served: Served) -> None:
+    remote = RemoteChannel(channel="served", client=served.client, model_id="another")
+    with pytest.raises(RecallError, match=r"switched from model another to .* while it was evaluated"):
+        remote.recommend([USER], 20, _everything(served.generation))

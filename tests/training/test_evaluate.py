@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import polars as pl
 import pytest
 
 from index.factory import IndexConfig
-from recall.errors import ArtifactError, ConfigError, DataError
+from recall.errors import ArtifactError, ConfigError, DataError, UnavailableError
 from recall.live.load import load
 from recall.live.rebuild import rebuild
 from recall.tables import DataFolder
 from training.config import TrainConfig
 from training.evaluate import EvaluationRequest, evaluate
 from training.report import Report
+from training.split import carve_validation
 from training.train import RunOptions, train
 
 # Of each group, a user has had 14 items in train and validation, so 20 of its 34 are left.
@@ -149,6 +151,40 @@ def test_carved_validation_is_the_one_that_the_model_did_not_train_on(
         data=data, split="validation", ks=(5,), candidates="warm", channels=("exact",), **{source: path}
     )
     assert _value(evaluate(request), "exact", 5) == pytest.approx(result.score, abs=1e-9)
+
+
+def test_validation_part_is_carved_with_the_seed_that_is_given(
+    make_checkerboard: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = make_checkerboard(tmp_path / "data", parts={"train": 15}, cold=False)
+    split = carve_validation(DataFolder.open(data).interactions(), 7)
+    request = EvaluationRequest(data=data, split="validation", ks=(5,), channels=("popularity",), carving_seed=7)
+    users = set(split.filter(pl.col("split") == "validation")["user_id"])
+    assert set(evaluate(request).per_user["user_id"]) == users
+    assert set(evaluate(replace(request, carving_seed=None)).per_user["user_id"]) != users
+
+
+def test_part_carved_for_a_server_is_noticed_for_it_may_have_been_trained_on(
+    make_checkerboard: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = make_checkerboard(tmp_path / "data", parts={"train": 15}, cold=False)
+    request = EvaluationRequest(data=data, split="validation", target="127.0.0.1:1", channels=("served",))
+    with pytest.raises(UnavailableError):
+        evaluate(request)
+    assert caplog.messages == [
+        "the validation part is that of a model trained with seed 0; one of another seed has trained on it"
+    ]
+
+
+def test_lists_of_each_channel_are_given_away_by_user(checkerboard: Path) -> None:
+    lists: dict[str, list[list[str]]] = {}
+    request = EvaluationRequest(data=checkerboard, ks=(2, 5), channels=("content", "popularity"))
+    report = evaluate(request, ranked=lists.__setitem__)
+    assert list(lists) == ["content", "popularity"]
+    for channel, rankings in lists.items():
+        of_channel = report.per_user.filter(pl.col("channel") == channel, pl.col("slice") == "all")
+        assert len(rankings) == of_channel["user_id"].n_unique()
+        assert {len(ranking) for ranking in rankings} == {5}
 
 
 @pytest.mark.slow
