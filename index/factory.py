@@ -74,7 +74,7 @@ def build_index(vectors: FloatArray, config: IndexConfig) -> VectorIndex:
     """Builds an index over rows that will not change.
 
     Args:
-        vectors: [num_rows, dim] float32 of unit length; kept, may be a memory map.
+        vectors: [num_rows, dim] float32 of about equal length; kept, may be a memory map.
         config: What to build.
 
     Raises:

@@ -1,8 +1,8 @@
 """HNSW graphs through FAISS: approximate search over immutable rows.
 
 Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World
-graphs, 2018. The graph is FAISS's own (inner product over unit vectors). What FAISS finds is scored by
-`index.rescore`, so its order and floats are those of exact search.
+graphs, 2018. The graph is FAISS's own (inner product, over vectors of about equal length). What FAISS finds is scored
+by `index.rescore`, so its order and floats are those of exact search.
 
 Under a row bitmap the graph is walked with a longer candidate list, in proportion to the share of allowed rows; where
 that would cost more than scanning them, and where the walk finds too few, the search is exact. FAISS pads short
@@ -90,7 +90,7 @@ class HnswIndex:
         """Builds a graph.
 
         Args:
-            vectors: [num_rows, dim] float32 of unit length.
+            vectors: [num_rows, dim] float32 of about equal length.
             parameters: None takes the defaults.
 
         Raises:

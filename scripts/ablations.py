@@ -85,6 +85,8 @@ VARIANTS = {
     ),
     "content-rank-128": Variant(title="projection of rank 128", config="towers.content_projection = {rank = 128}"),
     "content-rank-512": Variant(title="projection of rank 512", config="towers.content_projection = {rank = 512}"),
+    "idf-power-1": Variant(title="IDF to the power 1.0", config="towers.idf_power = 1.0"),
+    "idf-power-2": Variant(title="IDF to the power 2.0", config="towers.idf_power = 2.0"),
     "depth-0": Variant(
         title="features through a linear map", config="towers.feature_decoder = {width = 512, depth = 0}"
     ),
@@ -95,6 +97,7 @@ VARIANTS = {
     "dim-256": Variant(title="vectors of 256", config="towers.dim = 256"),
     "fusion-none": Variant(title="learned score alone", config='fusion.content = "none"'),
     "fusion-sparse": Variant(title="exact content match added to the score", config='fusion.content = "sparse"'),
+    "fusion-dense": Variant(title="projected content joined to the vectors", config='fusion.content = "dense"'),
     "no-offset": Variant(title="no offset on the scores of unseen items", config="fusion.unseen_offset = 0.0"),
     "id-only": Variant(title="ids alone, by DHE, no features", with_features=False),
     "id-only-table": Variant(

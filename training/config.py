@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from recall.model.config import TowerConfig
+from recall.model.config import MAX_DIM, TowerConfig
 
 
 class LossConfig(BaseModel):
@@ -29,10 +29,12 @@ class LossConfig(BaseModel):
 
 
 class FusionConfig(BaseModel):
-    """Exact words beside the learned score; see `recall.model.fusion`. `fitted` leaves a number to the validation part.
+    """Content beside the learned score. `fitted` leaves a number to the validation part.
 
     Attributes:
-        content: `sparse` adds the exact match of bags, `none` leaves it out.
+        content: `sparse` adds the exact match of bags (`recall.model.fusion`), `dense` joins projected content to the
+            vectors (`recall.model.content_part`; one weight, always fitted), `none` leaves it out. The other settings
+            are those of `sparse`.
         seen: Weight for items that training saw.
         unseen: Weight for all other items.
         unseen_offset: Added to the score of items that training did not see.
@@ -40,7 +42,7 @@ class FusionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    content: Literal["sparse", "none"] = "sparse"
+    content: Literal["sparse", "dense", "none"] = "sparse"
     seen: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["fitted"] = "fitted"
     unseen: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["fitted"] = "fitted"
     unseen_offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["fitted"] = "fitted"
@@ -100,3 +102,12 @@ class TrainConfig(BaseModel):
     refresh_steps: int = Field(default=20, ge=1)
     refit: bool = False
     threads: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _dense_content_fits(self) -> Self:
+        if self.fusion.content == "dense" and (self.towers.content != "svd" or self.towers.dim >= MAX_DIM):
+            raise ValueError(
+                f"fusion.content = 'dense' with towers.content = {self.towers.content!r} and towers.dim = "
+                f"{self.towers.dim}: it needs 'svd' and less than {MAX_DIM}"
+            )
+        return self

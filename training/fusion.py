@@ -1,6 +1,7 @@
-"""Fits what exact words count beside the learned score (`recall.model.fusion`), on the validation part.
+"""Fits what content counts beside the learned score, on the validation part.
 
-Each number is chosen from a fixed grid by Recall@K, on the ranking that it alone decides:
+Each number of exact words (`recall.model.fusion`) is chosen from a fixed grid by Recall@K, on the ranking that it alone
+decides:
 
 1. `seen`           warm items among all warm items
 2. `unseen`         cold items of the validation part among each other
@@ -10,6 +11,8 @@ Of the values that are within one standard error of the best, paired by user, th
 Breiman, Friedman, Olshen and Stone, Classification and regression trees, 1984, section 3.4.3).
 Where the validation part holds one kind of item alone, its weight stands for both kinds and the offset stays 0: nothing
 shows how cold and warm items compare. A profile holds as many tokens as in serving.
+
+The one weight of a dense content part (`recall.model.content_part`) is chosen likewise, over the rankings 1 and 2.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from scipy.sparse import csr_matrix
 
 from index.bags import Bags
 from recall.live.profiles import PROFILE_TOKENS, scaled, strongest
+from recall.model.content_part import ContentPart, columns_beside, unit_rows
 from recall.model.embedding import EmbeddingModel
 from recall.model.fusion import FusionWeights
 from training.config import FusionConfig, TrainConfig
@@ -49,33 +53,48 @@ class _Rankings:
         model: Trained, without fusion.
         stepper: Holds its item vectors and histories.
         histories: [num_users, num_items] ones.
-        bags: [num_items, num_tokens] float32, rows of length 1 or empty.
+        content: [num_items, num_tokens or dim] float32, rows of length 1 or empty.
         k: Length of the lists.
     """
 
     model: EmbeddingModel
     stepper: Stepper
     histories: csr_matrix
-    bags: csr_matrix
+    content: csr_matrix | Matrix
     k: int
 
+    @classmethod
+    def of(
+        cls,
+        model: EmbeddingModel,
+        stepper: Stepper,
+        data: TrainingData,
+        config: TrainConfig,
+        *,
+        content: csr_matrix | Matrix,
+    ) -> _Rankings:
+        """Returns what ranks by the towers as they are now, with the histories that they see."""
+        stepper.refresh()
+        histories = data.histories(config.towers.max_history)
+        return cls(model=model, stepper=stepper, histories=histories, content=content, k=config.validation_k)
+
     def scores(self, part: ValidationPart) -> Iterator[tuple[slice, Matrix, Matrix]]:
-        """Yields some users, their learned scores of the candidates and their exact ones, [n, c] float32 each."""
-        vectors, bags = self.stepper.pool.vectors[part.candidates], self.bags[part.candidates].T.tocsr()
+        """Yields some users, and how learned vectors and content score the candidates, [n, c] float32 each."""
+        vectors, content = self.stepper.pool.vectors[part.candidates], self.content[part.candidates].T
         for start in range(0, len(part.users), _CHUNK):
             some = slice(start, min(start + _CHUNK, len(part.users)))
             rows = part.users[some]
             users = self.model.embed_prepared_users(self.stepper.users.take(rows), self.stepper.pool.means(rows))
             learned = users @ vectors.T
             learned[part.seen[some].nonzero()] = -np.inf
-            yield some, learned, (self._profiles(rows) @ bags).toarray()
+            yield some, learned, self._matched(rows, content)
 
-    def _profiles(self, users: RowArray) -> csr_matrix:
-        sums = (self.histories[users] @ self.bags).tocsr()
-        sums.sort_indices()
-        whole = Bags.of(sums.indices.astype(np.uint64), sums.data.astype(np.float32), sums.indptr.astype(np.int64))
-        kept = scaled(strongest(whole, PROFILE_TOKENS), 1.0)
-        return csr_matrix((kept.weights, kept.tokens.astype(np.int64), kept.offsets), shape=sums.shape)
+    def _matched(self, users: RowArray, content: csr_matrix | Matrix) -> Matrix:
+        sums = self.histories[users] @ self.content
+        if isinstance(sums, np.ndarray):
+            return unit_rows(sums) @ content
+        matched: Matrix = (_profiles(sums.tocsr()) @ content).toarray()
+        return matched
 
     def recalls_by_weight(self, part: ValidationPart) -> Matrix:
         """Returns Recall@K of each user at each of `WEIGHTS`, [len(WEIGHTS), num_users]."""
@@ -121,16 +140,9 @@ def fit_fusion(
         config: `fusion` may fix numbers; `validation_k` and `validation_users` hold here too.
         seed: Chooses the users that are looked at.
     """
-    if config.fusion.content == "none":
+    if config.fusion.content != "sparse":
         return FusionWeights()
-    stepper.refresh()
-    rankings = _Rankings(
-        model=model,
-        stepper=stepper,
-        histories=data.histories(config.towers.max_history),
-        bags=_as_matrix(model, data),
-        k=config.validation_k,
-    )
+    rankings = _Rankings.of(model, stepper, data, config, content=_as_matrix(model, data))
     cold = data.item_counts() == 0
     parts = {
         bool(cold[part.candidates[0]]): part
@@ -147,6 +159,34 @@ def fit_fusion(
         weights.seen, weights.unseen, weights.unseen_offset,
     )  # fmt: skip
     return weights
+
+
+def fit_content_part(
+    model: EmbeddingModel, stepper: Stepper, data: TrainingData, config: TrainConfig, *, seed: int
+) -> ContentPart | None:
+    """Returns the dense content part with the weight that ranks the validation part best.
+
+    None where it is not asked for, where there is no projected content or no validation part, and where 0 is best.
+
+    Args:
+        model: Trained, without a content part.
+        stepper: Made for it.
+        data: With a validation part that the model has not learned from.
+        config: `validation_k` and `validation_users` hold here too.
+        seed: Chooses the users that are looked at.
+    """
+    projection = model.items.features.projection
+    if config.fusion.content != "dense" or projection is None:
+        return None
+    parts = validation_parts(data, max_users=config.validation_users, seed=seed)
+    if not parts:
+        return None
+    columns = columns_beside(config.towers.dim, projection.rank)
+    content = unit_rows(stepper.items.features.content[:, :columns])
+    rankings = _Rankings.of(model, stepper, data, config, content=content)
+    weight = _chosen(WEIGHTS, np.concatenate([rankings.recalls_by_weight(part) for part in parts], axis=1))
+    _LOG.info("%d columns of content weigh %g beside the learned score", columns, weight)
+    return ContentPart(dim=columns, weight=weight) if weight else None
 
 
 def _fixed(config: FusionConfig, fitted: dict[bool, float]) -> FusionWeights:
@@ -170,6 +210,13 @@ def _chosen(grid: tuple[float, ...], recalls: Matrix) -> float:
     losses = (best - recalls).astype(np.float64)
     close = losses.mean(axis=1) <= losses.std(axis=1) / np.sqrt(losses.shape[1])
     return min((value for value, is_close in zip(grid, close, strict=True) if is_close), key=abs)
+
+
+def _profiles(sums: csr_matrix) -> csr_matrix:
+    sums.sort_indices()
+    whole = Bags.of(sums.indices.astype(np.uint64), sums.data.astype(np.float32), sums.indptr.astype(np.int64))
+    kept = scaled(strongest(whole, PROFILE_TOKENS), 1.0)
+    return csr_matrix((kept.weights, kept.tokens.astype(np.int64), kept.offsets), shape=sums.shape)
 
 
 def _as_matrix(model: EmbeddingModel, data: TrainingData) -> csr_matrix:

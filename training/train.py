@@ -24,7 +24,7 @@ from recall.model.embedding import EmbeddingModel
 from recall.tables import DataFolder
 from training.config import OptimizerConfig, TrainConfig
 from training.dataset import TrainingData, read_training_data
-from training.fusion import fit_fusion
+from training.fusion import fit_content_part, fit_fusion
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
@@ -121,7 +121,8 @@ def train(
     if config.refit and tables.carved and not best.interrupted:
         refitted = _refit(tables, config, run, best=best)
         if refitted is not None:
-            refitted.fusion = model.fusion  # only the first model had interactions left to fit it on
+            # Only the first model had interactions left to fit them on.
+            refitted.fusion, refitted.content_part = model.fusion, model.content_part
             model, tables = refitted, tables.for_refit()
     model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, run.seed))
     return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
@@ -180,6 +181,7 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
     run.progress("exact words", 0, 1)
     try:
         model.fusion = fit_fusion(model, stepper, data, config, seed=run.seed)
+        model.content_part = fit_content_part(model, stepper, data, config, seed=run.seed)
     except KeyboardInterrupt:
         _LOG.warning("interrupted before the weight of exact words was fitted: the model goes without them")
         best.interrupted = True

@@ -42,7 +42,7 @@ class Embedder(Protocol):
         """What matching exact tokens adds to the product of vectors."""
 
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
-        """Returns vectors of unit length and, where `fusion` is on, bags."""
+        """Returns vectors and, where `fusion` is on, bags."""
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         """Returns [len(users), dim] float32."""

@@ -3,9 +3,9 @@
 Format version 1:
 
     manifest.json         format_version, schema, config, seed, metric, dim, num_documents of items and users, sketch
-                          seeds, fusion (all 0 where it is absent), training (free facts), files: name -> {sha256,
-                          size_bytes}, manifest_sha256: digest of the manifest with this value empty. Keys sorted, no
-                          clock time.
+                          seeds, fusion (all 0 where it is absent), content_part (none where it is null or absent),
+                          training (free facts), files: name -> {sha256, size_bytes}, manifest_sha256: digest of the
+                          manifest with this value empty. Keys sorted, no clock time.
     weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments,
                           projection of content; hashes of the ids of a table)
     golden.json           inputs with their expected hashes and vectors, see golden.py
@@ -24,7 +24,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,6 +32,7 @@ from safetensors.numpy import load, save
 from recall.column_names import ITEM_ID, USER_ID
 from recall.errors import ArtifactError
 from recall.model.config import TowerConfig
+from recall.model.content_part import ContentPart
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder
 from recall.model.fusion import FusionWeights
@@ -74,6 +74,7 @@ class ArtifactManifest(BaseModel):
     num_item_documents: int
     num_user_documents: int
     fusion: FusionWeights = FusionWeights()
+    content_part: ContentPart | None = None
     training: dict[str, str | int | float | bool]
     files: dict[str, FileEntry]
     manifest_sha256: str = ""
@@ -119,6 +120,7 @@ def save_artifact(
         num_item_documents=model.items.features.num_documents,
         num_user_documents=model.users.features.num_documents,
         fusion=model.fusion,
+        content_part=model.content_part,
         training=dict(training),
         files={name: _entry(data) for name, data in files.items()},
     )
@@ -147,7 +149,7 @@ def load_artifact(folder: Path, *, device: str = "cpu") -> EmbeddingModel:
     weights = {name.removeprefix("towers."): array for name, array in arrays.items() if name.startswith("towers.")}
     model.towers.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     model.model_id = hashlib.sha256(data).hexdigest()
-    model.fusion = manifest.fusion
+    model.fusion, model.content_part = manifest.fusion, manifest.content_part
     model.to(torch.device(device))
     check_golden(model, files[GOLDEN], folder / GOLDEN)
     return model
@@ -188,7 +190,7 @@ def _arrays(model: EmbeddingModel) -> Arrays:
 
 def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
     projection = side.features.projection
-    projected = {} if projection is None else {f"{prefix}.projection": projection.matrix.astype(np.float16)}
+    projected = {} if projection is None else {f"{prefix}.{name}": a for name, a in projection.stored().items()}
     table = side.id_table
     known = {} if table is None else {f"{prefix}.id_table": table.hashes}
     return {
@@ -203,12 +205,14 @@ def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
 
 def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents: int) -> SideEncoder:
     schema, config, seed = manifest.schema_, manifest.config, manifest.seed
-    matrix = arrays.get(f"{prefix}.projection")
     features = FeatureEncoder(
         specs=schema.item_features if prefix == "item" else schema.user_features,
         family=hash_family(config.content_code, seed),
         set_limit=SetLimit(num_permutations=config.minhash, seed=seed),
-        projection=None if matrix is None else ContentProjection(matrix=matrix.astype(np.float32), seed=seed),
+        idf_power=config.idf_power,
+        projection=ContentProjection.restored(
+            {name.removeprefix(f"{prefix}."): array for name, array in arrays.items()}, seed=seed
+        ),
         document_counts=CountSketch(levels=arrays[f"{prefix}.token_counts"], seed=seed),
         num_documents=num_documents,
         means=arrays[f"{prefix}.means"],

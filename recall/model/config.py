@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+MAX_DIM = 256
+"""Longest vector that an index is asked to store."""
+
 _LEAST_BUCKETS = 1 << 8
 
 
@@ -70,7 +73,7 @@ class TowerConfig(BaseModel):
     """Everything that decides the shape of both towers.
 
     Attributes:
-        dim: Length of item and user vectors.
+        dim: Length of the learned item and user vectors.
         id_encoder: How an id that was seen in training enters: `dhe` by a network over its code, `table` by a row of
             its own, which makes the model grow with the catalogue and is there to be measured against, `none` not.
         id_code: Codes of item and user ids.
@@ -78,6 +81,7 @@ class TowerConfig(BaseModel):
         gate: Whether an id's share follows from how often it was seen. Without it every id counts in full, also one
             that was never seen, so that a cold item's vector is no longer that of its features alone.
         content: How text and set features enter: `svd` by a fitted projection, `codes` by pooled token codes.
+        idf_power: To which the IDF of a token is raised, where bags are matched exactly or enter by the projection.
         minhash: Most tokens of one set value; one with more distinct ones enters as that many MinHash tokens
             (`minhash.py`), which also means that a long list of references names no rows. 0 takes all as they are.
         content_projection: Size of the fitted projection.
@@ -90,12 +94,13 @@ class TowerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dim: int = Field(default=128, ge=2, le=256)
+    dim: int = Field(default=128, ge=2, le=MAX_DIM)
     id_encoder: Literal["dhe", "table", "none"] = "dhe"
     id_code: CodeConfig = CodeConfig()
     id_decoder: DecoderConfig = DecoderConfig()
     gate: bool = True
     content: Literal["svd", "codes"] = "svd"
+    idf_power: float = Field(default=1.5, ge=0, allow_inf_nan=False)
     minhash: int = Field(default=0, ge=0, le=1 << 12)
     content_projection: ProjectionConfig = ProjectionConfig()
     content_code: CodeConfig = CodeConfig(k=1024)

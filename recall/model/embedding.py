@@ -1,4 +1,4 @@
-"""The trained model as its users see it: raw features in, unit vectors out. Training, rebuild and serving share it."""
+"""The trained model as its users see it: raw features in, vectors out. Training, rebuild and serving share it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recall.model.bags import Bags
 from recall.model.config import TowerConfig
+from recall.model.content_part import ContentPart
 from recall.model.fusion import FusionWeights, marked
 from recall.model.inputs import PreparedRows, SideEncoder
 from recall.model.item_encoding import ItemEncoding
@@ -48,6 +49,7 @@ class EmbeddingModel:
         model_id: Digest of the artifact; empty before it is saved.
         max_history: Longest history used, in items: the latest ones count.
         fusion: What matching exact tokens adds to the product of the vectors; fitted after the towers are trained.
+        content_part: What stands beside the learned part of each vector; None for nothing. Fitted likewise.
     """
 
     def __init__(self, schema: DataSchema, config: TowerConfig, *, items: SideEncoder, users: SideEncoder) -> None:
@@ -62,11 +64,12 @@ class EmbeddingModel:
         self.model_id = ""
         self.max_history = config.max_history
         self.fusion = FusionWeights()
+        self.content_part: ContentPart | None = None
 
     @property
     def dim(self) -> int:
         """Length of item and user vectors."""
-        return self.config.dim
+        return self.config.dim + (0 if self.content_part is None else self.content_part.dim)
 
     def to(self, device: torch.device) -> None:
         """Moves the towers to `device`."""
@@ -74,7 +77,7 @@ class EmbeddingModel:
         self.towers.to(device)
 
     def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> NDArray[np.float32]:
-        """Returns item vectors of length 1, [n, dim] float32.
+        """Returns item vectors, [n, dim] float32: learned parts of length 1, and what `content_part` puts beside them.
 
         Args:
             item_ids: The ids; an unseen or empty one leaves the vector to the features alone.
@@ -93,12 +96,12 @@ class EmbeddingModel:
         parts = [slice(start, start + _BATCH) for start in range(0, len(item_ids), _BATCH)]
         if not self.fusion.is_on:
             for part in parts:
-                vectors[part] = self.embed_prepared_items(self.items.prepare(item_ids[part], features[part]))
+                vectors[part] = self._item_vectors(self.items.prepare(item_ids[part], features[part]))
             return ItemEncoding(vectors=vectors, bags=None)
         bags: list[Bags] = []
         for part in parts:
             rows, part_bags = self.items.prepare_with_bags(item_ids[part], features[part])
-            vectors[part] = self.embed_prepared_items(rows)
+            vectors[part] = self._item_vectors(rows)
             bags.append(marked(part_bags, rows.counts == 0))
         return ItemEncoding(vectors=vectors, bags=Bags.joined(bags))
 
@@ -112,8 +115,8 @@ class EmbeddingModel:
         return self.items.bags(item_ids, features)
 
     def embed_prepared_items(self, rows: PreparedRows) -> NDArray[np.float32]:
-        """Returns the vectors of already prepared items, [n, dim] float32."""
-        out = np.empty((len(rows.id_hashes), self.dim), dtype=np.float32)
+        """Returns the learned vectors of already prepared items, [n, config.dim] float32, of length 1."""
+        out = np.empty((len(rows.id_hashes), self.config.dim), dtype=np.float32)
         self.towers.eval()  # BatchNorm must use what it learned, not this batch.
         with torch.inference_mode():
             for start in range(0, len(out), _BATCH):
@@ -123,17 +126,25 @@ class EmbeddingModel:
         return out
 
     def embed_users(self, users: Sequence[UserInput]) -> NDArray[np.float32]:
-        """Returns user vectors of length 1, [n, dim] float32.
+        """Returns user vectors, [n, dim] float32: learned parts of length 1, and what `content_part` puts beside them.
 
         Of a history longer than `max_history` the last items count.
         """
         history = np.stack([self._mean(user.history) for user in users]) if users else np.zeros((0, self.dim))
         rows = self.users.prepare([user.user_id or "" for user in users], [user.features for user in users])
-        return self.embed_prepared_users(rows, history.astype(np.float32, copy=False))
+        means = history.astype(np.float32, copy=False)
+        learned = self.embed_prepared_users(rows, means[:, : self.config.dim])
+        part = self.content_part
+        return learned if part is None else part.joined(learned, means[:, self.config.dim :])
 
     def embed_prepared_users(self, rows: PreparedRows, history: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns user vectors from prepared users and their mean history vectors [n, dim]."""
-        out = np.empty((len(rows.id_hashes), self.dim), dtype=np.float32)
+        """Returns learned user vectors, [n, config.dim] float32, of length 1.
+
+        Args:
+            rows: Prepared users.
+            history: [n, config.dim] float32, mean of the learned vectors of each history.
+        """
+        out = np.empty((len(rows.id_hashes), self.config.dim), dtype=np.float32)
         self.towers.eval()
         with torch.inference_mode():
             for start in range(0, len(out), _BATCH):
@@ -154,6 +165,10 @@ class EmbeddingModel:
     def item_counts(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
         """Returns about how many training interactions each item had, [n] float32; exactly 0 for an unseen one."""
         return self.items.counts(item_ids)
+
+    def _item_vectors(self, rows: PreparedRows) -> NDArray[np.float32]:
+        learned, part = self.embed_prepared_items(rows), self.content_part
+        return learned if part is None else part.joined(learned, rows.features.content)
 
     def _mean(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(history) == 0:

@@ -2,8 +2,8 @@
 
 The text and set values of a row form one bag of hashed tokens: weight = term count x IDF, scaled to length 1, with
 IDF = log((1 + n) / (1 + df)). The bag enters the towers through a projection fitted on the catalogue (`projection.py`).
-For that counts are damped to log(1 + count), the IDF is raised to the power 1.5, and tokens of a single row are left
-out, as nothing was learned about them. Without a fitted projection a bag enters as the weighted sum of its tokens'
+For that counts are damped to log(1 + count), the IDF is raised to a power (`idf_power`), and tokens of a single row are
+left out, as nothing was learned about them. Without a fitted projection a bag enters as the weighted sum of its tokens'
 codes, which is a random projection. Bags that are matched exactly (`bags`) are weighted as for the fitted projection.
 
 A set whose values are ids of the same side (its domain is that of the ids) refers to other rows. Then a row that was
@@ -37,7 +37,6 @@ from recall.schema import FeatureMap, FeatureSpec, FeatureValue
 
 TOKEN_DOMAIN = "token"
 _CLIP = 5.0
-_IDF_POWER = 1.5
 _ROUNDING = 1e-13
 
 
@@ -79,6 +78,7 @@ class FeatureEncoder:
         specs: The features, in model order.
         family: Hash functions of the token codes.
         set_limit: How wide a set may be.
+        idf_power: To which the IDF is raised for the fitted projection.
         projection: Fitted projection of the bags; None pools token codes.
         document_counts: Rows that hold each token.
         num_documents: Rows fitted on.
@@ -89,6 +89,7 @@ class FeatureEncoder:
     specs: tuple[FeatureSpec, ...]
     family: HashFamily
     set_limit: SetLimit
+    idf_power: float
     projection: ContentProjection | None
     document_counts: CountSketch
     num_documents: int
@@ -111,7 +112,7 @@ class FeatureEncoder:
             specs: The features, in model order.
             rows: Raw features of all items or users.
             family: Hash functions of the token codes.
-            config: Bounds the sketch of token counts and the width of sets.
+            config: Bounds the sketch of token counts and the width of sets, and holds the power of the IDF.
             own_tokens: [len(rows)] uint64, see `encode`.
         """
         documents: Counter[int] = Counter()
@@ -125,6 +126,7 @@ class FeatureEncoder:
             specs=tuple(specs),
             family=family,
             set_limit=set_limit,
+            idf_power=config.idf_power,
             projection=None,
             document_counts=CountSketch.build(keys, counts, seed=family.seed, max_bytes=config.max_sketch_bytes),
             num_documents=len(rows),
@@ -230,7 +232,7 @@ class FeatureEncoder:
         documents = self.document_counts.counts(counted.tokens)
         weights = terms * self._idf(documents)
         if fitted:
-            weights = np.where(documents > 1, np.log1p(terms) * self._idf(documents) ** _IDF_POWER, np.float32(0))
+            weights = np.where(documents > 1, np.log1p(terms) * self._idf(documents) ** self.idf_power, np.float32(0))
         return replace(counted, weights=_unit_bags(weights.astype(np.float32), counted.offsets))
 
     def _idf(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:

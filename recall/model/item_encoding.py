@@ -15,7 +15,7 @@ class ItemEncoding:
     """Items as an index holds them.
 
     Attributes:
-        vectors: [n, dim] float32, of length 1.
+        vectors: [n, dim] float32, none of them zero.
         bags: n bags as an index holds them (see `fusion.py`), no weight 0; None where the model has no sparse part.
     """
 

@@ -1,4 +1,4 @@
-"""Exact words beside learned vectors, with real artifacts in a real system: written, restarted, rebuilt, switched."""
+"""Content beside learned vectors, as words or joined, with real artifacts in a real system: restarted, rebuilt, switched."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from recall.live.service import RecallSystem
 from recall.live.snapshot import load_generation
 from recall.model.artifact import load_artifact, save_artifact
 from recall.model.config import CodeConfig, DecoderConfig, ProjectionConfig, TowerConfig
+from recall.model.content_part import ContentPart
 from recall.model.embedding import UserInput
 from recall.model.fusion import FusionWeights
 from recall.schema import DataSchema, FeatureSpec
@@ -49,6 +50,7 @@ ITEMS = {f"i{row:02}": {"title": f"word{row % 5} of word{row % 7}", "tags": (f"t
 ITEMS["i00"] = {"title": "word1", "tags": (RARE,)}
 ITEMS["i01"] = {"title": "word2", "tags": (RARE,)}
 ITEMS["i02"] = {}
+JOINED = ContentPart(dim=14, weight=WEIGHT)
 QUERY = RecallQuery(history=("i00",), limit=10)
 EVERYTHING = RecallQuery(history=("i00",), limit=100)
 
@@ -57,7 +59,7 @@ def records(items):
     return [ItemRecord(item_id=item_id, features=features) for item_id, features in items.items()]
 
 
-def make_artifact(folder, *, weight=WEIGHT, seed=0):
+def make_artifact(folder, *, weight=WEIGHT, seed=0, content_part=None):
     pairs = np.array([(user, (3 * user + n) % 30) for user in range(10) for n in range(6)])
     data = TrainingData(
         schema=SCHEMA,
@@ -70,7 +72,10 @@ def make_artifact(folder, *, weight=WEIGHT, seed=0):
         refitted=pairs,
         carved=False,
     )
-    model = build_model(data, TOWERS, seed=seed)
+    wide = {"content_projection": ProjectionConfig(rank=16)}
+    towers = TOWERS if content_part is None else TOWERS.model_copy(update=wide)
+    model = build_model(data, towers, seed=seed)
+    model.content_part = content_part
     model.fusion = FusionWeights(seen=weight, unseen=weight, unseen_offset=OFFSET if weight else 0)
     save_artifact(model, folder, golden_inputs(data), training={})
     return folder
@@ -79,6 +84,11 @@ def make_artifact(folder, *, weight=WEIGHT, seed=0):
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
     return make_artifact(tmp_path_factory.mktemp("fused") / "model")
+
+
+@pytest.fixture(scope="module")
+def joined_artifact(tmp_path_factory):
+    return make_artifact(tmp_path_factory.mktemp("joined") / "model", weight=0.0, content_part=JOINED)
 
 
 @pytest.fixture
@@ -282,3 +292,41 @@ def test_share_of_unseen_items_counts_what_training_saw(place, artifact):
         narrowed = shared.recall(RecallQuery(history=("i07",), limit=6, candidates=allowed))
         assert set(narrowed.item_ids) <= set(allowed)
         assert {"cold", "i39"} <= set(narrowed.item_ids)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "lsh"])
+def test_a_cold_item_is_found_by_the_content_joined_to_its_vector(place, joined_artifact, kind, until):
+    build(place, joined_artifact, kind)
+    model = load_artifact(joined_artifact)
+    cold = {"cold": {"tags": (RARE,), "title": "never seen before"}}
+    items = ITEMS | cold
+    vectors = dict(zip(items, model.embed_items(list(items), list(items.values())), strict=True))
+    user = model.embed_users([UserInput(user_id=None, features={}, history=vectors["i00"][None])])[0]
+    with serving(place) as system:
+        assert not system.generation.index.has_content
+        system.upsert(records(cold))
+        written = system.recall(EVERYTHING)
+        assert set(written.item_ids[:2]) == {"i01", "cold"}
+        wanted = {item_id: float(vector @ user) for item_id, vector in vectors.items() if item_id != "i00"}
+        assert dict(zip(written.item_ids, written.scores, strict=True)) == pytest.approx(wanted, abs=1e-5)
+        assert 1 < written.scores[0] <= 1 + WEIGHT + 1e-5
+        name = build(place, joined_artifact, kind).name
+        until(lambda: system.status().snapshot == name)
+        assert (system.status().num_fresh, system.status().dim) == (0, 8 + 14)
+        rebuilt = system.recall(EVERYTHING)
+        assert rebuilt.item_ids == written.item_ids
+        assert np.array_equal(rebuilt.scores, written.scores)
+        system.delete(["cold"])
+        assert "cold" not in system.recall(EVERYTHING).item_ids
+
+
+def test_similar_items_are_found_by_joined_content(place, joined_artifact):
+    build(place, joined_artifact)
+    with serving(place) as system:
+        system.upsert([ItemRecord(item_id="cold", features={"tags": (RARE,)})])
+        stored = system.similar(SimilarQuery(item_id="cold", limit=5))
+        described = system.similar(SimilarQuery(features={"tags": (RARE,)}, limit=5, exclude=("cold",)))
+        assert set(stored.item_ids[:2]) == {"i00", "i01"}
+        assert stored.scores[0] > 1
+        assert described.item_ids == stored.item_ids
+        assert np.array_equal(described.scores, stored.scores)

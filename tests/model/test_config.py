@@ -18,6 +18,8 @@ from recall.model.config import TowerConfig
         {"content_code": {"distribution": "normal"}},
         {"dim": 1},
         {"dim": 257},
+        {"idf_power": -0.5},
+        {"idf_power": float("nan")},
         {"id_decoder": {"width": 0}},
         {"feature_decoder": {"depth": -1}},
         {"feature_decoder": {"norm": "group"}},

@@ -70,6 +70,18 @@ def test_bag_holds_damped_counts_by_idf_and_leaves_out_tokens_of_one_row() -> No
     assert np.diff(bags.offsets).tolist() == [3, 1, 1, 1, 0, 0]
 
 
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_idf_is_raised_to_the_power_of_the_config(power: float) -> None:
+    rows: list[FeatureMap] = [{"title": "jazz vinyl"}, {"title": "vinyl"}, {"title": "vinyl"}, {"title": "jazz vinyl"}]
+    rows += [{}] * 11
+    config = TowerConfig(max_sketch_bytes=1 << 16, idf_power=power)
+    encoder = FeatureEncoder.fit((TITLE,), rows, family=HashFamily(k=16), config=config)
+    seen = _by_token(encoder.bags(rows), 0)
+    # Counts in the sketch are levels of 2^(1/8), exact for 2 and 4.
+    ratio = seen[_token("jazz")] / seen[_token("vinyl")]
+    assert ratio == pytest.approx((math.log(16 / 3) / math.log(16 / 5)) ** power, rel=1e-4)
+
+
 def test_token_of_every_row_weighs_nothing_and_is_dropped() -> None:
     rows: list[FeatureMap] = [{"title": "all a"}, {"title": "all a"}, {"title": "all"}]
     encoder = FeatureEncoder.fit((TITLE,), rows, family=HashFamily(k=16), config=TowerConfig(max_sketch_bytes=1 << 16))

@@ -28,6 +28,7 @@ def test_missing_key_takes_its_default_at_every_level(tmp_path: Path) -> None:
         ("[loss]\ntemp = 1", "loss.temp"),
         ("[towers.id_code]\nk = 63", "towers.id_code.k"),
         ("[optimizer]\nlearning_rate = 'fast'", "optimizer.learning_rate"),
+        ("fusion.content = 'dense'\ntowers.dim = 256", "towers.dim = 256: it needs 'svd' and less than 256"),
     ],
 )
 def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_path: Path) -> None:
@@ -57,6 +58,8 @@ def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_pa
         {"optimizer": {"learning_rate": 0}},
         {"optimizer": {"weight_decay": -1}},
         {"optimizer": {"warmup_share": 1.0}},
+        {"fusion": {"content": "dense"}, "towers": {"dim": 256}},
+        {"fusion": {"content": "dense"}, "towers": {"content": "codes"}},
     ],
 )
 def test_value_out_of_range_is_refused(values: dict[str, object]) -> None:

@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recall.model.embedding import EmbeddingModel
+from recall.model.content_part import ContentPart
+from recall.model.embedding import EmbeddingModel, UserInput
 from recall.model.fusion import FusionWeights
 from recall.schema import DataSchema, FeatureSpec
 from training.config import TrainConfig
 from training.dataset import TrainingData
-from training.fusion import OFFSETS, WEIGHTS, _chosen, fit_fusion
+from training.fusion import OFFSETS, WEIGHTS, _chosen, _Rankings, fit_content_part, fit_fusion
 from training.setup import build_model
 from training.step import Stepper
+from training.validation import mixed_part
 
 SCHEMA = DataSchema(name="words", item_features=(FeatureSpec(name="tags", kind="set", domain="tags"),))
 NUM_USERS, NUM_TAGS, PER_TAG = 60, 12, 10
 Fit = Callable[..., FusionWeights]
+FitPart = Callable[..., ContentPart | None]
 
 
 def _data(*, tagged: bool, cold: bool, warm: bool) -> TrainingData:
@@ -51,14 +54,37 @@ def _data(*, tagged: bool, cold: bool, warm: bool) -> TrainingData:
 def fit(make_config: Callable[..., TrainConfig]) -> Fit:
     def run(data: TrainingData, vectors: NDArray[np.float32] | None = None, **fusion: object) -> FusionWeights:
         config = make_config(fusion=fusion, validation_k=5)
-        model: EmbeddingModel = build_model(data, config.towers, seed=0)
-        stepper = Stepper(model, data, config, seed=0)
-        if vectors is not None:  # what the towers would have learned; users are the mean of their history
-            model.embed_prepared_items = lambda rows: vectors  # type: ignore[method-assign]
-            model.embed_prepared_users = lambda rows, history: history  # type: ignore[method-assign]
+        model, stepper = _learned(data, config, vectors)
         return fit_fusion(model, stepper, data, config, seed=0)
 
     return run
+
+
+@pytest.fixture
+def fit_part(make_config: Callable[..., TrainConfig]) -> FitPart:
+    def run(data: TrainingData, vectors: NDArray[np.float32], content: str = "dense") -> ContentPart | None:
+        config = make_config(fusion={"content": content}, validation_k=5)
+        model, stepper = _learned(data, config, vectors)
+        return fit_content_part(model, stepper, data, config, seed=0)
+
+    return run
+
+
+def _learned(
+    data: TrainingData, config: TrainConfig, vectors: NDArray[np.float32] | None
+) -> tuple[EmbeddingModel, Stepper]:
+    """Returns a model whose towers learned `vectors`, if given; users are then the mean of their history."""
+    model: EmbeddingModel = build_model(data, config.towers, seed=0)
+    stepper = Stepper(model, data, config, seed=0)
+    if vectors is not None:
+        model.embed_prepared_items = lambda rows: vectors  # type: ignore[method-assign]
+        model.embed_prepared_users = lambda rows, history: history  # type: ignore[method-assign]
+    return model, stepper
+
+
+def _noise(dim: int) -> NDArray[np.float32]:
+    noise = np.random.default_rng(1).standard_normal((NUM_TAGS * PER_TAG, dim)).astype(np.float32)
+    return noise / np.linalg.norm(noise, axis=1, keepdims=True)
 
 
 def _by_tag(scale: float, dim: int = NUM_TAGS) -> NDArray[np.float32]:
@@ -66,10 +92,7 @@ def _by_tag(scale: float, dim: int = NUM_TAGS) -> NDArray[np.float32]:
 
 
 def test_words_count_where_towers_know_nothing(fit: Fit) -> None:
-    rng = np.random.default_rng(1)
-    noise = rng.standard_normal((NUM_TAGS * PER_TAG, 16)).astype(np.float32)
-    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    weights = fit(_data(tagged=True, cold=True, warm=True), noise)
+    weights = fit(_data(tagged=True, cold=True, warm=True), _noise(16))
     assert weights.seen > 0
     assert weights.unseen > 0
 
@@ -113,6 +136,47 @@ def test_items_without_any_text_or_set_feature_can_be_fitted(fit: Fit) -> None:
     bare = replace(_data(tagged=True, cold=True, warm=True), schema=DataSchema(name="bare"))
     weights = fit(bare)
     assert (weights.seen, weights.unseen) == (0, 0)
+
+
+@pytest.mark.parametrize(("cold", "warm"), [(True, True), (True, False), (False, True)])
+def test_content_part_counts_where_towers_know_nothing(fit_part: FitPart, cold: bool, warm: bool) -> None:
+    part = fit_part(_data(tagged=True, cold=cold, warm=warm), _noise(16))
+    assert part is not None
+    assert part.weight > 0
+    assert part.dim == 256 - 16  # the rank of the projection is 256
+
+
+def test_there_is_no_content_part_where_it_is_of_no_use_or_not_asked_for(fit_part: FitPart) -> None:
+    both = _data(tagged=True, cold=True, warm=True)
+    assert fit_part(_data(tagged=False, cold=True, warm=True), _by_tag(1.0)) is None
+    assert fit_part(_data(tagged=True, cold=False, warm=False), _noise(16)) is None
+    assert fit_part(replace(both, schema=DataSchema(name="bare")), _noise(16)) is None
+    assert fit_part(both, _noise(16), "sparse") is None
+    assert fit_part(both, _noise(16), "none") is None
+
+
+def test_dense_fusion_adds_no_exact_words(fit: Fit) -> None:
+    assert fit(_data(tagged=True, cold=True, warm=True), _noise(16), content="dense") == FusionWeights()
+
+
+def test_content_part_is_fitted_on_the_scores_that_it_then_gives(make_config: Callable[..., TrainConfig]) -> None:
+    data, config = _data(tagged=True, cold=True, warm=True), make_config()
+    model, stepper = _learned(data, config, None)
+    content = stepper.items.features.content[:, :7]
+    content = content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6)
+    part = mixed_part(data, max_users=NUM_USERS, seed=0)
+    ((some, learned, matched),) = _Rankings.of(model, stepper, data, config, content=content).scores(part)
+    model.content_part = ContentPart(dim=7, weight=3.0)
+    vectors = model.embed_items(data.item_ids, data.items)
+    histories = data.histories(config.towers.max_history)
+    users = model.embed_users(
+        [
+            UserInput(user_id=data.user_ids[row], features={}, history=vectors[histories[row].indices])
+            for row in part.users[some]
+        ]
+    )
+    allowed = np.isfinite(learned)
+    np.testing.assert_allclose((learned + 3 * matched)[allowed], (users @ vectors.T)[allowed], atol=1e-5)
 
 
 def test_of_values_that_are_as_good_the_one_nearest_to_zero_is_chosen() -> None:

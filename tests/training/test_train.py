@@ -91,6 +91,38 @@ def test_demo_data_beats_chance_on_cold_and_warm_items(make_config: MakeConfig, 
     assert result.score > 0.6
 
 
+@pytest.mark.parametrize("learning_rate", [1e-6, 1e-2])
+def test_dense_content_is_joined_where_the_towers_leave_something_to_it(
+    learning_rate: float, checkerboard: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    optimizer = OptimizerConfig(learning_rate=learning_rate)
+    config = make_config(epochs=2, optimizer=optimizer, fusion={"content": "dense"})
+    result = train(checkerboard, tmp_path / "model", config, options=ON_CPU)
+    model = load_artifact(tmp_path / "model")
+    assert model.model_id == result.model_id
+    assert not model.fusion.is_on
+    assert (model.content_part is None) == (result.score == 1)
+    assert model.dim == (16 if model.content_part is None else 256)
+    vectors = model.embed_items(["new1", "new2"], [{"title": "aaa"}, {"title": "bbb"}])
+    a, b = (
+        model.embed_items([f"{group}{n:02}" for n in range(30)], [{"title": group * 3}] * 30).mean(axis=0)
+        for group in "ab"
+    )
+    assert vectors[0] @ a > vectors[0] @ b
+    assert vectors[1] @ b > vectors[1] @ a
+
+
+def test_refit_keeps_the_content_part_that_was_fitted_before(
+    make_checkerboard: MakeData, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    data = make_checkerboard(tmp_path / "unsplit", parts={"train": 14, "test": 3}, cold=False)
+    optimizer = OptimizerConfig(learning_rate=1e-6)
+    config = make_config(epochs=1, optimizer=optimizer, fusion={"content": "dense"}, refit=True)
+    train(data, tmp_path / "model", config, options=ON_CPU)
+    assert _facts(tmp_path / "model")["num_interactions"] == 2 * 24 * 14
+    assert load_artifact(tmp_path / "model").content_part is not None
+
+
 # What it repeats
 
 
