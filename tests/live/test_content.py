@@ -1,4 +1,4 @@
-"""Content beside learned vectors, as words or joined, with real artifacts in a real system: restarted, rebuilt, switched."""
+"""Content beside learned vectors, as words or joined to them, in a real system: restarted, rebuilt, switched."""
 
 from __future__ import annotations
 
