@@ -47,6 +47,15 @@ class FusionWeights(BaseModel):
         """Whether an index has to hold bags."""
         return bool(self.seen or self.unseen or self.unseen_offset)
 
+    def between_items(self) -> FusionWeights:
+        """Returns what matches items with items: the mean weight for both kinds, and no offset.
+
+        What tells seen items from unseen ones was fitted on users. Here nothing may be nearer to an item's features than
+        the item itself.
+        """
+        weight = (self.seen + self.unseen) / 2
+        return FusionWeights(seen=weight, unseen=weight)
+
 
 def marked(bags: Bags, is_unseen: NDArray[np.bool_]) -> Bags:
     """Returns bags as an index holds them.
