@@ -61,7 +61,5 @@ def described_item(generation: Generation, item_id: str, features: FeatureMap, o
 
 
 def _of_item(generation: Generation, vectors: FloatArray, bags: Bags | None, options: SearchOptions) -> SearchInput:
-    # An offset tells unseen items from seen ones for users; between items vectors and words alone count.
-    weights = generation.model.fusion.model_copy(update={"unseen_offset": 0.0})
-    profiles = None if bags is None else profiles_of(bags, weights)
+    profiles = None if bags is None else profiles_of(bags, generation.model.fusion.between_items())
     return SearchInput(vectors=vectors, profiles=profiles, options=[options])

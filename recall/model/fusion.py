@@ -50,8 +50,8 @@ class FusionWeights(BaseModel):
     def between_items(self) -> FusionWeights:
         """Returns what matches items with items: the mean weight for both kinds, and no offset.
 
-        What tells seen items from unseen ones was fitted on users. Here nothing may be nearer to an item's features than
-        the item itself.
+        What tells seen items from unseen ones was fitted on users. Here nothing may be nearer to an item's features
+        than the item itself.
         """
         weight = (self.seen + self.unseen) / 2
         return FusionWeights(seen=weight, unseen=weight)

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from index.factory import IndexConfig
 from recall.errors import InvalidRequestError, NotFoundError
 from recall.live.query import AnsweredFrom, RecallQuery, SimilarQuery
+from recall.live.rebuild import generation_in_memory
 from recall.live.records import InteractionRecord, UserRecord
 from recall.live.retriever import Retriever
+from recall.model.fusion import FusionWeights
 
 TOPICS = {"jazz1": "jazz", "jazz2": "jazz", "rock1": "rock", "rock2": "rock", "folk1": "folk"}
 
@@ -179,6 +182,20 @@ def test_similar_of_features_finds_the_stored_item_too(make_generation):
         result = Retriever(None).similar(make_generation(TOPICS), query)
         assert result.item_ids[0] == "jazz1"
         assert len(result.item_ids) == 2
+
+
+@pytest.mark.parametrize(("seen", "unseen", "offset"), [(2.0, 0.0, 0.0), (0.0, 2.0, 0.5), (4.0, 0.5, -0.5)])
+def test_nothing_is_more_similar_to_features_than_the_item_that_has_them(make_model, seen, unseen, offset):
+    fusion = FusionWeights(seen=seen, unseen=unseen, unseen_offset=offset)
+    model = make_model(fusion=fusion, known_items=frozenset(("known",)))
+    features = [{"topic": "jazz", "tags": tags} for tags in (("_a", "_b", "_c"), ("_a", "_b"))]
+    item_ids = ["known", "new"]
+    generation = generation_in_memory(model, item_ids, features, counts={}, config=IndexConfig(kind="flat"))
+    for item_id, own in zip(item_ids, features, strict=True):
+        result = Retriever(None).similar(generation, SimilarQuery(features=own, limit=1))
+        assert result.item_ids == [item_id]
+        # The vectors are the same and so are the bags.
+        assert result.scores[0] == pytest.approx(1 + (seen + unseen) / 2, abs=1e-5)
 
 
 def test_similar_of_an_unknown_item_says_so(make_generation):
