@@ -138,8 +138,8 @@ def candidates(scores: FloatArray, k: int, *, allowed: RowBitmap | None, margin:
         scores: [num_rows] float32, finite; nearly final, or final.
         k: At least 1.
         allowed: Rows that may be returned; None allows every row.
-        margin: How far the dense part may set two rows apart that are alike; 0 where scores are final. Rounding of the
-            sum of both parts comes on top.
+        margin: How far the dense part may set two rows apart that are alike, to which rounding of the sum of both parts
+            is added; 0 where scores are final: fewer than 2 k rows are returned then, however many are alike.
     """
     rows = np.empty(scores.size, dtype=np.int64)
     k = min(k, scores.size)
@@ -147,7 +147,7 @@ def candidates(scores: FloatArray, k: int, *, allowed: RowBitmap | None, margin:
         return rows
     bits, restricted = (_NO_ROWS, False) if allowed is None else (allowed, True)
     floor = float(_kth_best(scores, bits, restricted, k))
-    cut = floor - margin - ROUNDING * abs(floor) if floor > -np.inf else floor
+    cut = floor - margin - ROUNDING * abs(floor) if margin > 0 and floor > -np.inf else floor
     return rows[: _at_least(scores, bits, restricted, cut, k, rows)].copy()
 
 

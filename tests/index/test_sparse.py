@@ -15,7 +15,7 @@ from index.bags import Bags
 from index.errors import InvalidQueryError
 from index.protocols import FloatArray
 from index.sparse import AppendableSparse, SparseIndex
-from index.sparse_kernels import score_bags
+from index.sparse_kernels import candidates, score_bags
 
 Build = Callable[[Bags], SparseIndex | AppendableSparse]
 LAST = 2**64 - 1
@@ -69,6 +69,13 @@ def test_search_fills_up_with_the_lowest_rows_that_share_no_token(build, bags_of
     assert index.search(bags_of({5: 1}), 4).rows.tolist() == [[700, 0, 1, 2]]
     assert index.search(bags_of({5: -1}), 4).rows.tolist() == [[0, 1, 2, 3]]
     assert index.search(bags_of({}), 3).rows.tolist() == [[0, 1, 2]]
+
+
+def test_final_scores_leave_few_candidates_however_many_are_alike():
+    scores = np.full(1000, 0.2, dtype=np.float32)  # such as an offset and no word in common
+    scores[[3, 700]] = 0.5
+    assert candidates(scores, 4, allowed=None, margin=0.0).tolist() == [0, 1, 2, 3, 4, 700]
+    assert candidates(scores, 4, allowed=None, margin=1e-6).size == 1000
 
 
 def test_search_of_an_empty_index_finds_nothing(build, bags_of):
