@@ -45,6 +45,8 @@ class FreshPart:
             InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was added.
         """
         first = self.num_rows
+        if self.sparse is not None and bags is not None:
+            self.sparse.make_room(bags)  # whatever fails for want of memory fails before a row is there
         self.index.append(vectors)
         if self.sparse is not None and bags is not None:
             self.sparse.append(bags)

@@ -149,15 +149,19 @@ class AppendableSparse:
 
     def append(self, bags: Bags) -> None:
         """Adds rows at the end. One writer at a time; readers go on."""
+        self.make_room(bags)
         start, first = self._bags.num_tokens, self.num_rows
         stop, num_rows = start + bags.num_tokens, first + len(bags)
-        self._tokens = _with_room(self._tokens, stop)
-        self._weights = _with_room(self._weights, stop)
-        self._offsets = _with_room(self._offsets, num_rows + 1)
         self._tokens[start:stop] = bags.tokens[: bags.num_tokens]
         self._weights[start:stop] = bags.weights[: bags.num_tokens]
         self._offsets[first + 1 : num_rows + 1] = bags.offsets[1:] + start
         self._bags = Bags(tokens=self._tokens, weights=self._weights, offsets=self._offsets[: num_rows + 1])
+
+    def make_room(self, bags: Bags) -> None:
+        """Takes the memory that `append` needs for these rows, so that it cannot fail halfway."""
+        self._tokens = _with_room(self._tokens, self._bags.num_tokens + bags.num_tokens)
+        self._weights = _with_room(self._weights, self._bags.num_tokens + bags.num_tokens)
+        self._offsets = _with_room(self._offsets, self.num_rows + len(bags) + 1)
 
     def rows(self, num_rows: int) -> ScannedBags:
         """Returns the first `num_rows` rows, at most those appended so far, to be scored."""

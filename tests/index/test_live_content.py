@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from index import view
+from index import sparse, view
 from index.bags import Bags
 from index.errors import InvalidQueryError
 from index.factory import IndexConfig, build_index
@@ -136,6 +136,19 @@ def test_compaction_keeps_bags_with_their_items(live, bags_of, monkeypatch):
     assert mask.all()
     assert bags.weights.tolist() == [40, 40, 38, 39, 1]
     assert live.search(EAST[None], 1, profiles=bags_of({RED: 1}))[0].scores.tolist() == [41]
+
+
+def test_a_write_that_fails_for_want_of_memory_leaves_rows_and_bags_together(live, bags_of, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sparse, "_with_room", full)
+        with pytest.raises(MemoryError):
+            live.apply(["x", "y"], np.stack([EAST, NORTH]), sequence=4, bags=bags_of({RED: 1}, {BLUE: 1}))
+    live.apply(["y", "z"], np.stack([NORTH, EAST]), sequence=4, bags=bags_of({BLUE: 4}, {RED: 8}))
+    found = live.search(EAST[None], 2, profiles=bags_of({RED: 1, BLUE: 1}))[0]
+    assert (found.item_ids, found.scores.tolist()) == (["z", "y"], [9, 4])
 
 
 def test_bags_and_profiles_that_do_not_fit_are_refused(live, bags_of):
