@@ -6,7 +6,7 @@ carries the weights of `recall.model.fusion`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from recall.model.fusion import UNSEEN, FusionWeights, in_space
 PROFILE_TOKENS = 1024
 """Most tokens of a profile; more cost time with every posting and say little about the user."""
 
+_ITEMS_AT_ONCE = 1 << 14
+"""Items whose bags are held at once; their tokens take some 50 bytes each on the way to the profiles."""
+
 
 def user_profiles(index: LiveIndex, histories: Sequence[Sequence[str]], weights: FusionWeights) -> Bags:
     """Returns one profile a history.
@@ -27,6 +30,24 @@ def user_profiles(index: LiveIndex, histories: Sequence[Sequence[str]], weights:
         histories: Item ids; one that comes twice counts twice. Of one without tokens only the offset is left.
         weights: What the profiles carry.
     """
+    return Bags.joined([_profiles_of_some(index, some, weights) for some in _parts(histories)])
+
+
+def _parts(histories: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Yields the histories in order, as many at once as hold `_ITEMS_AT_ONCE` items, at least one."""
+    part: list[Sequence[str]] = []
+    num_items = 0
+    for history in histories:
+        if part and num_items + len(history) > _ITEMS_AT_ONCE:
+            yield part
+            part, num_items = [], 0
+        part.append(history)
+        num_items += len(history)
+    if part:
+        yield part
+
+
+def _profiles_of_some(index: LiveIndex, histories: Sequence[Sequence[str]], weights: FusionWeights) -> Bags:
     bags, held = index.gather_bags([item_id for history in histories for item_id in history])
     owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])[held]
     num_tokens = np.bincount(owners, weights=np.diff(bags.offsets), minlength=len(histories)).astype(np.int64)

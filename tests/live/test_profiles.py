@@ -9,6 +9,7 @@ from index.bags import Bags
 from index.flat import FlatIndex
 from index.live import LiveIndex
 from index.sparse import SparseIndex
+from recall.live import profiles
 from recall.live.profiles import PROFILE_TOKENS, emptied, profiles_of, scaled, strongest, user_profiles
 from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
@@ -82,6 +83,24 @@ def test_profiles_of_a_batch_equal_those_alone_and_brute_force(make_index):
         # Weights that differ by rounding alone may change places at the end of the list.
         assert len(set(profile) ^ set(best)) <= 2
         assert profile == pytest.approx({t: 0.7 * total[t] / norm for t in profile}, rel=1e-4)
+
+
+def test_a_batch_of_long_histories_is_read_in_parts(make_index, monkeypatch):
+    index = make_index(*({token: 1.0, token + 1: 2.0} for token in range(30)))
+    histories = [[f"i{row:04}" for row in range(first, 30)] for first in range(30)]
+    whole = rows_of(user_profiles(index, histories, FusionWeights(seen=0.7)))
+    sizes = []
+
+    def gather_bags(item_ids):
+        sizes.append(len(item_ids))
+        return LiveIndex.gather_bags(index, item_ids)
+
+    monkeypatch.setattr(index, "gather_bags", gather_bags)
+    monkeypatch.setattr(profiles, "_ITEMS_AT_ONCE", 20)
+    assert rows_of(user_profiles(index, histories, FusionWeights(seen=0.7))) == whole
+    assert sum(sizes) == sum(map(len, histories))
+    assert max(sizes) == 30  # one history is never cut
+    assert [size for size in sizes if size > 20] == list(range(30, 20, -1))
 
 
 def test_strongest_leaves_short_bags_alone():
