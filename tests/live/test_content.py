@@ -315,7 +315,7 @@ def test_a_cold_item_is_found_by_the_content_joined_to_its_vector(place, joined_
         assert (system.status().num_fresh, system.status().dim) == (0, 8 + 14)
         rebuilt = system.recall(EVERYTHING)
         assert rebuilt.item_ids == written.item_ids
-        assert np.array_equal(rebuilt.scores, written.scores)
+        assert np.allclose(rebuilt.scores, written.scores, atol=1e-5)  # a tower rounds by its batch
         system.delete(["cold"])
         assert "cold" not in system.recall(EVERYTHING).item_ids
 
