@@ -143,7 +143,7 @@ def test_content_part_counts_where_towers_know_nothing(fit_part: FitPart, cold: 
     part = fit_part(_data(tagged=True, cold=cold, warm=warm), _noise(16))
     assert part is not None
     assert part.weight > 0
-    assert part.dim == 256 - 16  # the rank of the projection is 256
+    assert part.dim == 256 - 16  # of at least as many of the projection
 
 
 def test_there_is_no_content_part_where_it_is_of_no_use_or_not_asked_for(fit_part: FitPart) -> None:
