@@ -47,7 +47,7 @@ def load_content(folder: Path) -> SparseIndex:
     weights = load_array(folder / _WEIGHTS, np.float32, num_axes=1, mapped=True)
     offsets = load_array(folder / _OFFSETS, np.int64, num_axes=1)
     path = folder / _OFFSETS
-    if offsets.size == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+    if offsets.size == 0 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
         raise SnapshotDamagedError(f"{path} does not ascend from 0; rebuild or restore it")
     if not offsets[-1] == tokens.size == weights.size:
         raise SnapshotDamagedError(

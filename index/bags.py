@@ -135,7 +135,7 @@ def _check_offsets(offsets: RowArray, num_tokens: int) -> None:
     if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != num_tokens:
         ends = offsets[[0, -1]].tolist() if offsets.size else []
         raise InvalidVectorError(f"offsets go from and to {ends}; want 0 to the {num_tokens} tokens")
-    falling = np.flatnonzero(np.diff(offsets) < 0)
+    falling = np.flatnonzero(offsets[1:] < offsets[:-1])  # a difference could overflow
     if falling.size:
         row = int(falling[0])
         raise InvalidVectorError(f"offsets of row {row} go from {offsets[row]} to {offsets[row + 1]}; want ascending")

@@ -67,6 +67,7 @@ def test_load_names_what_is_wrong(zipf_bags, tmp_path):
         ("weights", np.array([1, 0, 1], dtype=np.float32), "zero or not"),
         ("weights", np.array([1, np.nan, 1], dtype=np.float32), "not finite"),
         ("offsets", np.array([0, 4, 3]), "does not ascend"),
+        ("offsets", np.array([0, 2**63 - 1, -(2**63), -1, 3]), "does not ascend"),  # no difference is below 0
         ("offsets", np.array([1, 2, 3]), "does not ascend from 0"),
         ("offsets", np.array([0, 2, 9]), "ends at 9"),
         ("offsets", np.array([], dtype=np.int64), "does not ascend"),

@@ -63,6 +63,7 @@ def test_joined_puts_parts_one_after_another():
         ([1, 2], [1, 1], [0, 3], "want 0 to the 2 tokens"),
         ([1, 2], [1, 1], [], "want 0 to the 2 tokens"),
         ([1, 2], [1, 1], [0, 2, 1, 2], "row 1 go from 2 to 1"),
+        ([1, 2], [1, 1], [0, 2**63 - 1, -(2**63), -1, 2], "row 1 go from 9223372036854775807"),
         ([1, 2, 3], [1, 1, np.nan], [0, 1, 3], "row 1 has a weight that is not finite"),
         ([1, 2, 3], [1, np.inf, 1], [0, 1, 3], "row 1"),
         ([1], [1e30], [0, 1], "row 0 .* too large"),
