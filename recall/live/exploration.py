@@ -25,6 +25,7 @@ Search: TypeAlias = Callable[[Sequence[int], int], list[Hits]]
 """Called with places of questions and a number of items; returns the best so many of each, fewer only where fewer are
 eligible."""
 
+_HITS_AT_ONCE = 1 << 19
 _ROUNDING = 1e-9
 
 
@@ -50,8 +51,9 @@ def with_unseen(search: Search, num_questions: int, limit: int, *, model: Embedd
             else:
                 hits[place] = _mixed(hits[place], mask, limit, wanted)
         waiting, fetch = short, min(2 * fetch, MAX_FETCH)
-        if waiting:
-            for place, more in zip(waiting, search(waiting, fetch), strict=True):
+        at_once = max(1, _HITS_AT_ONCE // fetch)
+        for some in (waiting[start : start + at_once] for start in range(0, len(waiting), at_once)):
+            for place, more in zip(some, search(some, fetch), strict=True):
                 hits[place] = more
     return hits
 

@@ -86,6 +86,17 @@ def test_search_ends_at_the_stated_maximum(ranked, monkeypatch):
     assert MAX_FETCH >= 20_000
 
 
+def test_a_batch_looks_at_a_bounded_number_of_items_at_once(ranked, monkeypatch):
+    model, search, asked = ranked(*["ABCDEFGh"] * 5)
+    wanted = with_unseen(search, 5, 2, model=model, share=0.5)
+    assert [k * len(places) for places, k in asked] == [10, 20, 40]
+    asked.clear()
+    monkeypatch.setattr(exploration, "_HITS_AT_ONCE", 16)
+    got = with_unseen(search, 5, 2, model=model, share=0.5)
+    assert [h.item_ids for h in got] == [h.item_ids for h in wanted] == [["A", "h"]] * 5
+    assert asked[1:] == [([0, 1, 2, 3], 4), ([4], 4), ([0, 1], 8), ([2, 3], 8), ([4], 8)]
+
+
 def test_share_outside_its_range_is_refused():
     for share in (-0.1, 1.0, float("nan")):
         with pytest.raises(ValidationError, match="fresh_share"):
