@@ -84,7 +84,7 @@ VARIANTS = {
         title="pooled token codes instead of the fitted projection", config='towers.content = "codes"'
     ),
     "content-rank-128": Variant(title="projection of rank 128", config="towers.content_projection = {rank = 128}"),
-    "content-rank-512": Variant(title="projection of rank 512", config="towers.content_projection = {rank = 512}"),
+    "content-rank-256": Variant(title="projection of rank 256", config="towers.content_projection = {rank = 256}"),
     "idf-power-1": Variant(title="IDF to the power 1.0", config="towers.idf_power = 1.0"),
     "idf-power-2": Variant(title="IDF to the power 2.0", config="towers.idf_power = 2.0"),
     "depth-0": Variant(

@@ -54,7 +54,7 @@ class ProjectionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rank: int = Field(default=256, ge=1)
+    rank: int = Field(default=512, ge=1)
     max_buckets: int = Field(default=1 << 15, ge=_LEAST_BUCKETS)
 
     @field_validator("max_buckets")
