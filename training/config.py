@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recall.model.config import MAX_DIM, TowerConfig
+from recall.model.fusion import MAX_WEIGHT
 
 
 class LossConfig(BaseModel):
@@ -43,9 +44,9 @@ class FusionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     content: Literal["sparse", "dense", "none"] = "sparse"
-    seen: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["fitted"] = "fitted"
-    unseen: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["fitted"] = "fitted"
-    unseen_offset: Annotated[float, Field(allow_inf_nan=False)] | Literal["fitted"] = "fitted"
+    seen: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
+    unseen: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
+    unseen_offset: Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
 
 
 class OptimizerConfig(BaseModel):

@@ -24,6 +24,9 @@ from recall.model.bags import Bags
 UNSEEN = np.uint64((1 << 64) - 1)
 """The token that every item unseen in training holds."""
 
+MAX_WEIGHT = 1000.0
+"""A cosine is at most 1, so a greater weight or offset would only take precision from the rest."""
+
 _HIGHEST = np.uint64(1 << 63)
 
 
@@ -38,9 +41,9 @@ class FusionWeights(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seen: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    unseen: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    unseen_offset: float = Field(default=0.0, allow_inf_nan=False)
+    seen: float = Field(default=0.0, ge=0, le=MAX_WEIGHT)
+    unseen: float = Field(default=0.0, ge=0, le=MAX_WEIGHT)
+    unseen_offset: float = Field(default=0.0, ge=-MAX_WEIGHT, le=MAX_WEIGHT)
 
     @property
     def is_on(self) -> bool:

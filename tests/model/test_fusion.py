@@ -31,7 +31,15 @@ def test_no_token_is_taken_for_the_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seen": -1}, {"unseen": float("nan")}, {"unseen_offset": float("inf")}, {"warm": 1}]
+    "wrong",
+    [
+        {"seen": -1},
+        {"seen": 1e20},
+        {"unseen_offset": -1001},
+        {"unseen": float("nan")},
+        {"unseen_offset": float("inf")},
+        {"warm": 1},
+    ],
 )
 def test_weights_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
