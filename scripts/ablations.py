@@ -76,6 +76,7 @@ VARIANTS = {
     DEFAULT: Variant(title="the default recipe"),
     "no-id": Variant(title="no id part", config='towers.id_encoder = "none"'),
     "no-gate": Variant(title="no gate: every id in full, also an unseen one", config="towers.gate = false"),
+    "no-token-dropout": Variant(title="no dropout of words and tags", config="token_dropout = 0.0"),
     "no-id-dropout": Variant(title="no dropout of item ids", config="item_id_dropout = 0.0"),
     "id-k-256": Variant(title="id codes of 256", config="towers.id_code = {k = 256}"),
     "id-k-4096": Variant(title="id codes of 4096", config="towers.id_code = {k = 4096}"),

@@ -81,6 +81,7 @@ class TrainConfig(BaseModel):
         item_id_dropout: Share of items a step whose id counts as unseen.
         user_id_dropout: The same for users.
         history_dropout: Share of examples whose history is emptied.
+        token_dropout: Mean share of an item's words and tags that a step leaves out, where a projection is fitted.
         refresh_steps: Steps between two embeddings of the whole catalogue for the histories; more for a large one.
         refit: Whether to train again on train and validation together, for the epochs found best.
         threads: CPU threads of torch; 0 takes all cores.
@@ -92,7 +93,7 @@ class TrainConfig(BaseModel):
     loss: LossConfig = LossConfig()
     fusion: FusionConfig = FusionConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    epochs: int = Field(default=8, ge=1)
+    epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=1024, ge=2)
     patience: int = Field(default=3, ge=1)
     validation_k: int = Field(default=20, ge=1)
@@ -100,6 +101,7 @@ class TrainConfig(BaseModel):
     item_id_dropout: float = Field(default=0.5, ge=0, lt=1)
     user_id_dropout: float = Field(default=0.5, ge=0, lt=1)
     history_dropout: float = Field(default=0.05, ge=0, lt=1)
+    token_dropout: float = Field(default=0.3, ge=0, le=0.5)
     refresh_steps: int = Field(default=20, ge=1)
     refit: bool = False
     threads: int = Field(default=0, ge=0)

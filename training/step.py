@@ -16,6 +16,7 @@ from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import HistoryPool
 from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
+from training.token_dropout import TokenDropout
 
 _ITEMS_A_REFRESH_STEP = 1000
 
@@ -30,6 +31,7 @@ class Batch:
         without_item_id: [num_items] bool, items whose id is dropped in this step.
         without_user_id: [num_users] bool, users likewise.
         without_history: [n] bool, examples whose history is emptied.
+        token_seed: Chooses the tokens that are left out of items.
     """
 
     pairs: RowArray
@@ -37,6 +39,7 @@ class Batch:
     without_item_id: NDArray[np.bool_]
     without_user_id: NDArray[np.bool_]
     without_history: NDArray[np.bool_]
+    token_seed: int
 
 
 class Stepper:
@@ -56,7 +59,9 @@ class Stepper:
         self._config = config
         self._seed = seed
         self._temperature = config.loss.temperature
-        self.items = model.items.prepare(data.item_ids, data.items)
+        self.items, bags = model.items.prepare_with_bags(data.item_ids, data.items)
+        projection, rate = model.items.features.projection, config.token_dropout
+        self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
         self.users = model.users.prepare(data.user_ids, data.users)
         self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
         positives = data.histories(len(data.train))
@@ -85,6 +90,7 @@ class Stepper:
                 without_item_id=rng.random(num_items) < config.item_id_dropout,
                 without_user_id=rng.random(num_users) < config.user_id_dropout,
                 without_history=rng.random(len(chosen)) < config.history_dropout,
+                token_seed=int(rng.integers(1 << 63)),
             )
 
     def loss(self, batch: Batch) -> Tensor:
@@ -113,6 +119,9 @@ class Stepper:
 
     def _embed_items(self, rows: RowArray, batch: Batch) -> Tensor:
         prepared = _without_ids(self.items.take(rows), batch.without_item_id[rows])
+        if self._token_dropout is not None:
+            content = self._token_dropout.content(rows, seed=batch.token_seed)
+            prepared = replace(prepared, features=replace(prepared.features, content=content))
         out: Tensor = self._model.towers.item(self._model.items.tower_input(prepared, self._model.device))
         return out
 

@@ -33,6 +33,13 @@ class Bags:
         num_kept = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(kept, dtype=np.int64)])
         return Bags(tokens=self.tokens[kept], weights=self.weights[kept], offsets=num_kept[self.offsets])
 
+    def take(self, rows: NDArray[np.int64]) -> Bags:
+        """Returns some bags, in their order."""
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths, dtype=np.int64)])
+        places = np.arange(int(offsets[-1])) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Bags(tokens=self.tokens[places], weights=self.weights[places], offsets=offsets)
+
     @classmethod
     def joined(cls, parts: Sequence[Bags]) -> Bags:
         """Returns the bags of all parts, one part after another."""

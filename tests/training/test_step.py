@@ -86,10 +86,10 @@ def test_negatives_are_drawn_from_warm_items_or_from_all(
 
 
 def test_loss_of_a_batch_is_that_of_its_vectors(make_stepper: MakeStepper, checkerboard_data: TrainingData) -> None:
-    """Without id dropout and BatchNorm, the loss can be put together from embedded vectors and sets."""
+    """Without dropout of ids and tokens and BatchNorm, the loss can be put together from embedded vectors and sets."""
     decoder = {"width": 16, "depth": 1, "norm": "layer"}
     towers = make_stepper()[0].config.model_dump() | {"id_decoder": decoder, "feature_decoder": decoder}
-    off = {"item_id_dropout": 0.0, "user_id_dropout": 0.0, "history_dropout": 0.5}
+    off = {"item_id_dropout": 0.0, "user_id_dropout": 0.0, "history_dropout": 0.5, "token_dropout": 0.0}
     data = checkerboard_data
     model, stepper = make_stepper(
         towers=towers, loss=LossConfig(uniform_negatives=8, log_q=False), batch_size=16, **off
@@ -120,6 +120,7 @@ def test_item_taken_long_ago_is_masked_however_often_another_was_taken_since(
         negatives=np.array([1]),
         without_item_id=np.zeros(num_items, dtype=np.bool_),
         without_user_id=np.zeros(num_users, dtype=np.bool_),
+        token_seed=0,
         without_history=np.zeros(1, dtype=np.bool_),
     )
     # Item 1 is the only other item of the step: masked, it leaves nothing to tell the target from.
