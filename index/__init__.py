@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from index.factory import IndexConfig, build_index
     from index.flat import AppendableFlat, FlatIndex
     from index.hnsw import HnswIndex
-    from index.live import IndexCounts, LiveIndex
+    from index.live import IndexCounts, LiveIndex, LiveSubset
     from index.lsh import HyperplaneLsh
     from index.protocols import AppendableIndex, Hits, ItemIndex, Neighbors, SearchOptions, VectorIndex
     from index.rows import RowTable
@@ -47,6 +47,7 @@ _MODULES = {
     "InvalidVectorError": "index.errors",
     "ItemIndex": "index.protocols",
     "LiveIndex": "index.live",
+    "LiveSubset": "index.live",
     "MissingBackendError": "index.errors",
     "Neighbors": "index.protocols",
     "RowTable": "index.rows",
@@ -80,6 +81,7 @@ __all__ = [
     "InvalidVectorError",
     "ItemIndex",
     "LiveIndex",
+    "LiveSubset",
     "MissingBackendError",
     "Neighbors",
     "RowTable",

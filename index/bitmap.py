@@ -6,10 +6,14 @@ Bits past the last row are zero.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from index.protocols import RowArray, RowBitmap
+
+_ROWS_AT_ONCE = 65_536
 
 
 def num_bytes(num_rows: int) -> int:
@@ -49,6 +53,13 @@ def to_mask(bitmap: RowBitmap, start: int, stop: int) -> NDArray[np.bool_]:
 def to_rows(bitmap: RowBitmap, num_rows: int) -> RowArray:
     """Returns the rows below `num_rows` that are in the bitmap, ascending, int64."""
     return np.flatnonzero(to_mask(bitmap, 0, num_rows)).astype(np.int64, copy=False)
+
+
+def each_row(bitmap: RowBitmap, num_rows: int) -> Iterator[int]:
+    """Yields what `to_rows` returns, unpacking as far as it is asked."""
+    for start in range(0, num_rows, _ROWS_AT_ONCE):
+        mask = to_mask(bitmap, start, min(start + _ROWS_AT_ONCE, num_rows))
+        yield from (start + np.flatnonzero(mask)).tolist()
 
 
 def contains(bitmap: RowBitmap, row: int) -> bool:

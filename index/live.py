@@ -4,6 +4,8 @@ Readers take the reference to one frozen view (`index.view`) and hold no lock; t
 beside it and swaps the reference. So a search sees an item in its old or its new state, never in neither or both,
 and every search that starts after `apply` returned sees the new one.
 
+Items that a test of ids picks may be told apart (`index.subset`), to be searched by themselves.
+
 Items may have bags beside their vectors (`content`). A query with a profile is then scored by the sum of both inner
 products (`index.fused`), in every part and with every option.
 """
@@ -11,7 +13,7 @@ products (`index.fused`), in every part and with every option.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
@@ -23,8 +25,9 @@ from index.errors import InvalidQueryError
 from index.flat import FlatIndex
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
 from index.sparse import SparseIndex
-from index.view import Located, empty_view
-from index.view_search import Questions, search_view
+from index.subset import Subset, Test
+from index.view import Located, View, empty_view
+from index.view_search import search_checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +127,7 @@ class LiveIndex:
 
     def __contains__(self, item_id: str) -> bool:
         """Returns whether a search may return the item."""
-        view = self._view
-        return view.fresh_row(item_id) >= 0 or view.base_row(item_id) >= 0
+        return self._view.holds(item_id)
 
     def item_ids(self) -> Iterator[str]:
         """Yields the items that a search may return at this moment, ascending in UTF-8 byte order."""
@@ -187,12 +189,24 @@ class LiveIndex:
             InvalidQueryError: `k` is below 1, there is not one options value or profile a query, or there are profiles
                 and no content.
         """
-        queries = checks.check_queries(queries, k, dim=self.dim)
-        if profiles is not None and not self.has_content:
-            raise InvalidQueryError("profiles were given to an index without content; leave them out, or rebuild")
-        if profiles is not None and len(profiles) != queries.shape[0]:
-            raise InvalidQueryError(f"{len(profiles)} profiles for {queries.shape[0]} queries; want one each, or None")
-        return search_view(self._view, Questions(vectors=queries, profiles=profiles), k, options)
+        return search_checked(self._view, queries, k, options, profiles=profiles)
+
+    def tell_apart(self, test: Test) -> None:
+        """Makes the items that a test of ids picks a subset, and keeps it in step with every write; once an index.
+
+        Args:
+            test: Asked for each id held now and each one written; where a test was given before, that one stays.
+        """
+        with self._write_lock:
+            view = self._view
+            if view.subset is None:
+                fresh_ids = view.fresh.item_ids[: view.num_fresh_rows]
+                self._view = replace(view, subset=Subset.of(test, view.item_ids, fresh_ids))
+
+    def subset(self) -> LiveSubset | None:
+        """Returns the subset at this moment, None where none is told apart."""
+        view = self._view
+        return None if view.subset is None else LiveSubset(view.subset.narrowed(view))
 
     def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Returns the vectors of those ids that are held, [num_found, dim], and a [len(item_ids)] mask of which."""
@@ -216,6 +230,38 @@ class LiveIndex:
             raise InvalidQueryError(f"{len(bags)} bags for an index without content; leave them out, or rebuild")
         if bags is not None and len(bags) != len(item_ids):
             raise InvalidQueryError(f"{len(bags)} bags for {len(item_ids)} item_ids; want one each")
+
+
+class LiveSubset:
+    """The items of a live index that it tells apart, at one moment; read like the index itself."""
+
+    def __init__(self, view: View) -> None:
+        """Takes a view in which they alone are live; see `LiveIndex.subset`."""
+        self._view = view
+
+    @property
+    def num_items(self) -> int:
+        """Items that a search may return."""
+        return self._view.num_base_live + self._view.num_fresh_live
+
+    def __contains__(self, item_id: str) -> bool:
+        """Returns whether a search may return the item."""
+        return self._view.holds(item_id)
+
+    def item_ids(self) -> Iterator[str]:
+        """Yields the items, ascending in UTF-8 byte order."""
+        return self._view.live_ids()
+
+    def search(
+        self,
+        queries: FloatArray,
+        k: int,
+        options: Sequence[SearchOptions] | None = None,
+        *,
+        profiles: Bags | None = None,
+    ) -> list[Hits]:
+        """Returns up to `k` items a query, fewer only where fewer are eligible; see `LiveIndex.search`."""
+        return search_checked(self._view, queries, k, options, profiles=profiles)
 
 
 def _mask(located: Located, num_items: int) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from index.fresh import FreshPart
 from index.fused import FusedRows
 from index.protocols import FloatArray, RowArray, RowBitmap, VectorIndex
 from index.sparse import ScannedBags, SparseIndex
+from index.subset import Subset
 
 _MIN_DEAD_ROWS = 4096
 
@@ -54,6 +55,7 @@ class View:
         fresh_live: Those neither deleted nor replaced.
         num_fresh_live: How many they are.
         sequence: Number of the last write in this view.
+        subset: Rows that are told apart; None where nobody asked for any.
     """
 
     item_ids: Sequence[str]
@@ -67,6 +69,7 @@ class View:
     fresh_live: RowBitmap
     num_fresh_live: int
     sequence: int
+    subset: Subset | None = None
 
     @property
     def largest_norm(self) -> float:
@@ -83,9 +86,13 @@ class View:
         """Returns the live fresh row of an item, or -1."""
         return self.fresh.find(item_id, self.fresh_live, self.num_fresh_rows)
 
+    def holds(self, item_id: str) -> bool:
+        """Returns whether an item is live."""
+        return self.fresh_row(item_id) >= 0 or self.base_row(item_id) >= 0
+
     def live_ids(self) -> Iterator[str]:
         """Yields the ids of live items, ascending in UTF-8 byte order; base ids as they are asked for."""
-        base = (item_id for row, item_id in enumerate(self.item_ids) if bitmap.contains(self.base_live, row))
+        base = (self.item_ids[row] for row in bitmap.each_row(self.base_live, self.base.num_rows))
         fresh = (self.fresh.item_ids[row] for row in bitmap.to_rows(self.fresh_live, self.num_fresh_rows))
         return merge(base, sorted(fresh))
 
@@ -163,6 +170,7 @@ class View:
             fresh_live=bitmap.with_rows(bitmap.without_rows(fresh_live, dead_fresh), added),
             num_fresh_live=self.num_fresh_live - dead_fresh.size + added.size,
             sequence=sequence,
+            subset=None if self.subset is None else self.subset.appended(item_ids, added, self.fresh.num_rows),
         )
         return after._compacted()
 
@@ -171,7 +179,14 @@ class View:
         if self.num_fresh_rows - self.num_fresh_live <= max(_MIN_DEAD_ROWS, self.num_fresh_live):
             return self
         fresh = self.fresh.compacted(self.fresh_live, self.num_fresh_rows)
-        return replace(self, fresh=fresh, num_fresh_rows=fresh.num_rows, fresh_live=bitmap.full(fresh.num_rows))
+        rows = bitmap.to_rows(self.fresh_live, self.num_fresh_rows)
+        return replace(
+            self,
+            fresh=fresh,
+            num_fresh_rows=fresh.num_rows,
+            fresh_live=bitmap.full(fresh.num_rows),
+            subset=None if self.subset is None else self.subset.compacted(rows),
+        )
 
 
 def empty_view(

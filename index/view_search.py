@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from index import checks
 from index.bags import Bags
 from index.errors import InvalidQueryError
 from index.flat import FlatIndex, exact_search
@@ -79,6 +80,18 @@ class _Plan:
     fetch: int
     exact: bool
     candidates: Sequence[str] | None
+
+
+def search_checked(
+    view: View, queries: FloatArray, k: int, options: Sequence[SearchOptions] | None, *, profiles: Bags | None
+) -> list[Hits]:
+    """Checks what is asked, and returns up to `k` items a query; see `LiveIndex.search`."""
+    queries = checks.check_queries(queries, k, dim=view.exact.dim)
+    if profiles is not None and view.content is None:
+        raise InvalidQueryError("profiles were given to an index without content; leave them out, or rebuild")
+    if profiles is not None and len(profiles) != queries.shape[0]:
+        raise InvalidQueryError(f"{len(profiles)} profiles for {queries.shape[0]} queries; want one each, or None")
+    return search_view(view, Questions(vectors=queries, profiles=profiles), k, options)
 
 
 def search_view(view: View, questions: Questions, k: int, options: Sequence[SearchOptions] | None) -> list[Hits]:

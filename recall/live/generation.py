@@ -66,6 +66,8 @@ class Generation:
         index: Live vectors by item id; the one mutable part, written by its follower alone.
         popularity: Interaction counts at the time of the snapshot.
         snapshot: Folder name of the snapshot; empty for one built in memory.
+        unseen_popularity: The same for those items alone that the model has never seen in training, which `index` then
+            tells apart; None where nothing looks for them (see `exploration.explorable`).
         skipped: Items stored at the time of the snapshot that were damaged or cannot be embedded, with the reason.
     """
 
@@ -73,6 +75,7 @@ class Generation:
     index: LiveIndex
     popularity: Popularity
     snapshot: str = ""
+    unseen_popularity: Popularity | None = None
     skipped: dict[str, str] = field(default_factory=dict)
 
 

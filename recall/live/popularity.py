@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, compress, islice
 
 import numpy as np
 
-from index.live import LiveIndex
+from index.live import LiveIndex, LiveSubset
 from index.protocols import Hits, SearchOptions
+from index.subset import Test, tested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,12 @@ class Popularity:
         seen = ((item_id, int(count)) for item_id, count in counts if count > 0)
         return cls(ranking=dict(sorted(seen, key=lambda pair: (-pair[1], pair[0]))))
 
-    def top(self, index: LiveIndex, limit: int, options: SearchOptions) -> Hits:
+    def among(self, test: Test) -> Popularity:
+        """Returns the ranking of those items alone that a test of ids picks."""
+        item_ids = list(self.ranking)
+        return Popularity(ranking={i: self.ranking[i] for i in compress(item_ids, tested(test, item_ids))})
+
+    def top(self, index: LiveIndex | LiveSubset, limit: int, options: SearchOptions) -> Hits:
         """Returns the most popular live items; fewer than `limit` only where fewer are eligible.
 
         Scores are interaction counts, 0 for items without one.
@@ -38,7 +44,7 @@ class Popularity:
         item_ids = list(islice(eligible, limit))
         return Hits(item_ids, np.array([self.ranking.get(i, 0) for i in item_ids], dtype=np.float32))
 
-    def _ordered(self, index: LiveIndex, options: SearchOptions) -> Iterable[str]:
+    def _ordered(self, index: LiveIndex | LiveSubset, options: SearchOptions) -> Iterable[str]:
         if options.candidates is not None:
             return sorted(set(options.candidates), key=lambda i: (-self.ranking.get(i, 0), i))
         return chain(self.ranking, (i for i in index.item_ids() if i not in self.ranking))

@@ -15,12 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from index.bags import Bags
-from index.live import LiveIndex
+from index.live import LiveIndex, LiveSubset
 from index.protocols import FloatArray, Hits, SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
-from recall.live.exploration import Search, with_unseen
+from recall.live.exploration import Searches, explorable, with_unseen, worth_widening
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
+from recall.live.popularity import Popularity
 from recall.live.profiles import emptied, user_profiles
 from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
 from recall.live.search_input import SearchInput, described_item, stored_item
@@ -81,6 +82,8 @@ class Retriever:
             InvalidRequestError: Given features do not fit the model.
                 CatalogError: What is stored of a user cannot be read.
         """
+        if self._fresh_share and generation.unseen_popularity is None:
+            generation = explorable(generation)  # a server does so when it loads the generation
         chunks = (queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK))
         return [result for chunk in chunks for result in self._recall_chunk(generation, chunk)]
 
@@ -156,18 +159,34 @@ class Retriever:
                 profiles=None if profiles is None else profiles.take(np.array(places)),
                 options=[made[place].options for place in places],
             )
-            hits = self._explored(generation, partial(part.search, generation.index), len(places), limit)
+            hits = self._ranked(generation, part, limit)
             found.update(zip((asked[place] for place in places), hits, strict=True))
         return found
 
+    def _ranked(self, generation: Generation, part: SearchInput, limit: int) -> list[Hits]:
+        index, share, num_questions = generation.index, self._fresh_share, len(part.options)
+        everything, unseen = partial(part.search, index), self._unseen(generation)
+        if unseen is None:
+            return everything(range(num_questions), limit)
+        widened = worth_widening(index, unseen, limit, share=share)
+        searches = Searches(everything=everything, unseen=partial(part.search, unseen), widened=widened)
+        return with_unseen(searches, num_questions, limit, model=generation.model, share=share)
+
     def _popular(self, generation: Generation, question: _Question) -> Hits:
-        def search(_: Sequence[int], k: int) -> list[Hits]:
-            return [generation.popularity.top(generation.index, k, question.options)]
+        def search(popularity: Popularity, index: LiveIndex | LiveSubset, _: Sequence[int], k: int) -> list[Hits]:
+            return [popularity.top(index, k, question.options)]
 
-        return self._explored(generation, search, 1, question.query.limit)[0]
+        limit, unseen = question.query.limit, self._unseen(generation)
+        everything = partial(search, generation.popularity, generation.index)
+        if unseen is None or generation.unseen_popularity is None:
+            return everything([0], limit)[0]
+        searches = Searches(everything=everything, unseen=partial(search, generation.unseen_popularity, unseen))
+        return with_unseen(searches, 1, limit, model=generation.model, share=self._fresh_share)[0]
 
-    def _explored(self, generation: Generation, search: Search, num_questions: int, limit: int) -> list[Hits]:
-        return with_unseen(search, num_questions, limit, model=generation.model, share=self._fresh_share)
+    def _unseen(self, generation: Generation) -> LiveSubset | None:
+        """Returns the unseen items where the lists are to have some and there are any."""
+        unseen = generation.index.subset() if self._fresh_share else None
+        return unseen if unseen is not None and unseen.num_items else None
 
     def _history(self, query: RecallQuery) -> tuple[str, ...]:
         if query.history is not None or query.user_id is None or self._users is None:

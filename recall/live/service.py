@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from recall.errors import NotFoundError
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
+from recall.live.exploration import explorable
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.ingest import Ingest
 from recall.live.periodic import Periodic
@@ -83,11 +83,16 @@ class RecallSystem:
             SnapshotMismatchError: The current snapshot belongs to another catalogue.
             CatalogError: The catalogue cannot be used.
         """
+        config = config or ServeConfig()
         opened = Catalog.open(catalog)
-        load = partial(load_generation, catalog_uuid=opened.uuid, load_model=load_model)
+
+        def load(folder: Path) -> Generation:
+            generation = load_generation(folder, catalog_uuid=opened.uuid, load_model=load_model)
+            return explorable(generation) if config.fresh_share else generation
+
         try:
             first = load_first(snapshots, load)
-            return cls(opened, snapshots, load=load, first=first, config=config or ServeConfig())
+            return cls(opened, snapshots, load=load, first=first, config=config)
         except BaseException:
             opened.close()
             raise

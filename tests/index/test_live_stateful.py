@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from index import view
 from index.bags import Bags
 from index.factory import IndexConfig, build_index
-from index.live import LiveIndex
+from index.live import LiveIndex, LiveSubset
 from index.protocols import SearchOptions
 from index.sparse import SparseIndex
 
@@ -37,6 +37,10 @@ def _bags_of(rows: Iterable[dict[int, float]]) -> Bags:
 
 def _product(profile: dict[int, float], bag: dict[int, float]) -> float:
     return sum(weight * bag.get(token, 0) for token, weight in profile.items())
+
+
+def _is_even(item_id: str) -> bool:
+    return int(item_id[-1]) % 2 == 0
 
 
 class LiveIndexMachine(RuleBasedStateMachine):
@@ -73,9 +77,22 @@ class LiveIndexMachine(RuleBasedStateMachine):
     def search(self, query: Item, k: int, exclude: list[str], candidates: list[str] | None, exact: bool) -> None:
         option = SearchOptions(exclude=exclude, candidates=candidates, exact=exact)
         vector, profile = query[0], query[1] if self.live.has_content else {}
+        self._check(self.live, set(self.items), (vector, profile), k, option)
+        subset = self.live.subset()
+        if subset is not None:
+            self._check(subset, set(filter(_is_even, self.items)), (vector, profile), k, option)
+
+    @rule()
+    def tell_apart(self) -> None:
+        self.live.tell_apart(lambda item_ids: np.array([_is_even(item_id) for item_id in item_ids], dtype=np.bool_))
+
+    def _check(
+        self, searched: LiveIndex | LiveSubset, item_ids: set[str], query: Item, k: int, option: SearchOptions
+    ) -> None:
+        (vector, profile), exclude, candidates, exact = query, option.exclude, option.candidates, option.exact
         profiles = _bags_of([profile]) if self.live.has_content else None
-        hits = self.live.search(np.array([vector], dtype=np.float32), k, [option], profiles=profiles)[0]
-        eligible = set(self.items) - set(exclude)
+        hits = searched.search(np.array([vector], dtype=np.float32), k, [option], profiles=profiles)[0]
+        eligible = item_ids - set(exclude)
         if candidates is not None:
             eligible &= set(candidates)
         scores = {
@@ -108,6 +125,15 @@ class LiveIndexMachine(RuleBasedStateMachine):
         assert counts.items == counts.base - counts.deleted + counts.fresh
         assert list(self.live.item_ids()) == sorted(self.items, key=lambda item_id: item_id.encode())
         assert all((item_id in self.live) == (item_id in self.items) for item_id in IDS)
+
+    @invariant()
+    def subset_agrees(self) -> None:
+        subset = self.live.subset()
+        if subset is not None:
+            even = sorted(filter(_is_even, self.items), key=lambda item_id: item_id.encode())
+            assert list(subset.item_ids()) == even
+            assert subset.num_items == len(even)
+            assert [item_id for item_id in IDS if item_id in subset] == [i for i in IDS if i in set(even)]
 
 
 class TestLiveIndex(LiveIndexMachine.TestCase):

@@ -182,9 +182,16 @@ class Deployment:
         return rebuild_with(loaded, self.catalog_path, self.root, config=settings).name
 
     @contextmanager
-    def serving(self, **config: Any) -> Iterator[RecallSystem]:
+    def serving(self, *models: HashModel, **config: Any) -> Iterator[RecallSystem]:
+        """Serves by `models`, by their ids, instead of those that the artifacts alone make."""
+        given = {model.model_id: model for model in models}
+
+        def load(folder: Path) -> HashModel:
+            model = load_hash_model(folder)
+            return given.get(model.model_id, model)
+
         settings = ServeConfig(**{"follow_interval_seconds": 0.01, "watch_interval_seconds": 0.01, **config})
-        system = RecallSystem.start(self.root, self.catalog_path, settings, load_model=load_hash_model)
+        system = RecallSystem.start(self.root, self.catalog_path, settings, load_model=load)
         try:
             yield system
         finally:
