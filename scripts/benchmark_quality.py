@@ -33,7 +33,7 @@ def main(
     only: Annotated[str | None, typer.Option("--only", help="One data set; by default all of them.")] = None,
     features: Annotated[
         str | None,
-        typer.Option("--features", help="items.title,users.age,... for model and baselines; by default all."),
+        typer.Option("--features", help="items.title,users.age,..., or none, for model and baselines; by default all."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training.")] = 0,
     data_root: Annotated[Path, typer.Option("--data-root", help="Folder of the data folders.")] = DATA_ROOT,
@@ -54,7 +54,8 @@ def main(
     else:
         folders = data_folders(data_root, None if only is None else [only])
         if features is not None:
-            folders = [narrowed(folder, features.split(","), root=work / "data") for folder in folders]
+            named = [] if features == "none" else features.split(",")
+            folders = [narrowed(folder, named, root=work / "data") for folder in folders]
         runs = [Run(data=folder, work=work, seed=seed, commit=commit) for folder in folders]
     results = []
     for one in runs:
