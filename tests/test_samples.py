@@ -39,7 +39,7 @@ def features_of(sample: Path, item_ids: list[str]) -> list[Any]:
 
 
 def test_there_is_a_sample_and_git_leaves_its_bytes_alone() -> None:
-    assert [path.name for path in VERSIONS] == ["v1"]
+    assert [path.name for path in VERSIONS] == ["v1", "v1-fused"]
     attributes = (SAMPLES.parents[1] / ".gitattributes").read_text(encoding="utf-8").splitlines()
     assert "tests/samples/*/** -text" in attributes
 

@@ -1,8 +1,9 @@
 """Writes the committed samples of the disk formats: `python tests/samples/make.py`.
 
-A folder `v1` beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what
-reading them gave when they were written. What is committed stays: later releases must read it. A new format version
-gets a new folder.
+A folder beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what reading
+them gave when they were written. What is committed stays: later releases must read it. A new format version, or a new
+part of one, gets a new folder: `v1` has no sparse part and a projection in half precision, `v1-fused` has both parts and
+a projection in steps.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from recall.live.records import ItemRecord
 from recall.live.service import RecallSystem
 from recall.model.config import CodeConfig, DecoderConfig, ProjectionConfig, TowerConfig
 from recall.tables import DataFolder
-from training.config import LossConfig, TrainConfig
+from training.config import FusionConfig, LossConfig, TrainConfig
 from training.train import RunOptions, train
 
 KINDS = ("flat", "hnsw", "lsh")
@@ -95,7 +96,14 @@ def make(out: Path, data: Path) -> None:
     """Writes the samples to the new folder `out`, made from a data folder that is written to the new folder `data`."""
     out.mkdir()
     write_data(data)
-    config = TrainConfig(towers=TOWERS, loss=LossConfig(uniform_negatives=4), epochs=1, batch_size=8, threads=1)
+    config = TrainConfig(
+        towers=TOWERS,
+        loss=LossConfig(uniform_negatives=4),
+        fusion=FusionConfig(seen=0.5, unseen=1.0, unseen_offset=-0.125),
+        epochs=1,
+        batch_size=8,
+        threads=1,
+    )
     train(data, out / "model", config, options=RunOptions(seed=1, device="cpu"))
     load(DataFolder.open(data), out / "catalog.sqlite")
     with Catalog.open(out / "catalog.sqlite") as catalog:
@@ -112,4 +120,4 @@ def make(out: Path, data: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        make(Path(__file__).parent / "v1", Path(scratch) / "data")
+        make(Path(__file__).parent / "v1-fused", Path(scratch) / "data")
