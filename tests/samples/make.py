@@ -2,8 +2,8 @@
 
 A folder beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what reading
 them gave when they were written. What is committed stays: later releases must read it. A new format version, or a new
-part of one, gets a new folder: `v1` has no sparse part and a projection in half precision, `v1-fused` has both parts and
-a projection in steps.
+part of one, gets a new folder: `v1` has no sparse part and a projection in half precision, `v1-fused` has both parts
+and a projection in steps.
 """
 
 from __future__ import annotations
