@@ -53,6 +53,13 @@ class _Settings:
                 return origin
         return "default"
 
+    def key(self, path: _Path) -> _Path:
+        """Returns the path as its author wrote it: below a single value pydantic names the alternatives of its type."""
+        for length in range(len(path)):
+            if not isinstance(self.values.get(path[:length], {}), dict | list):
+                return path[:length]
+        return path
+
 
 def resolve(
     kind: type[_ConfigT],
@@ -89,9 +96,7 @@ def resolve(
     try:
         return kind.model_validate(settings.tree())
     except ValidationError as error:
-        from recall.validation import one_line
-
-        raise ConfigError(one_line(error, lambda problem: _problem(problem, kind, settings))) from error
+        raise ConfigError("; ".join(_problems(error.errors(), kind, settings))) from error
 
 
 def _toml(file: Path) -> dict[str, object]:
@@ -120,12 +125,30 @@ def _parsed(text: str, name: str) -> object:
         raise ConfigError(f"environment variable {name}: {text!r} is no valid TOML value: {error}") from error
 
 
-def _problem(error: ErrorDetails, kind: type[BaseModel], settings: _Settings) -> str:
-    path = tuple(str(part) for part in error["loc"])
-    place = f"{settings.origin(path)}: {'.'.join(path)}"
+def _problems(errors: list[ErrorDetails], kind: type[BaseModel], settings: _Settings) -> list[str]:
+    """Returns one line a wrong key or value; what a value might have been instead stands in its line."""
+    wanted: dict[str, list[str]] = {}
+    for error in errors:
+        path = settings.key(tuple(str(part) for part in error["loc"]))
+        key = ".".join(path)
+        what = f"{settings.origin(path)}: {key} = {error['input']!r}"
+        if error["type"] == "extra_forbidden":
+            what = f"{settings.origin(path)}: {key} is no known key"
+        elif not path:  # of several keys, which the message names
+            what = " and ".join(dict.fromkeys(settings.origins.values()))
+        wanted.setdefault(" ".join(what.split()), []).append(_wanted(error, kind, path))
+    return [_joined(what, alternatives) for what, alternatives in wanted.items()]
+
+
+def _wanted(error: ErrorDetails, kind: type[BaseModel], path: _Path) -> str:
     if error["type"] == "extra_forbidden":
-        return f"{place} is no known key; known keys are {', '.join(_known_keys(kind, path[:-1]))}"
-    return f"{place} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+        return f"; known keys are {', '.join(_known_keys(kind, path[:-1]))}"
+    return ": " + " ".join(error["msg"].removeprefix("Value error, ").split())
+
+
+def _joined(what: str, alternatives: list[str]) -> str:
+    first, *others = dict.fromkeys(alternatives)
+    return what + first + "".join(f", or {text.removeprefix(': ').removeprefix('Input should be ')}" for text in others)
 
 
 def _known_keys(kind: type[BaseModel], path: _Path) -> list[str]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recall.cli.settings import resolve
 from recall.errors import ConfigError
+from training.config import TrainConfig
 
 
 class _Inner(BaseModel):
@@ -66,6 +67,28 @@ def test_every_wrong_value_stands_in_one_line(file: Path) -> None:
     with pytest.raises(ConfigError, match=r"port = .*; .*inner\.depth = 'deep'") as error:
         resolve(_Config, "serve", file=file, environ={})
     assert "\n" not in str(error.value)
+
+
+def test_value_of_two_types_is_named_once_with_both(file: Path) -> None:
+    file.write_text("[fusion]\nseen = -1.0\n")
+    with pytest.raises(ConfigError) as error:
+        resolve(TrainConfig, "train", file=file, environ={})
+    wanted = "fusion.seen = -1.0: Input should be greater than or equal to 0, or 'fitted'"
+    assert str(error.value) == f"{file}: {wanted}"
+
+
+def test_item_of_a_list_is_named_by_its_place(file: Path) -> None:
+    file.write_text("[inner]\nwidths = [1, 'wide']\n")
+    with pytest.raises(ConfigError, match=r"serve\.toml: inner\.widths\.1 = 'wide': .*integer"):
+        resolve(_Config, "serve", file=file, environ={})
+
+
+def test_keys_that_do_not_go_together_are_named_with_all_their_origins(file: Path) -> None:
+    file.write_text("fusion.content = 'dense'\n")
+    with pytest.raises(ConfigError) as error:
+        resolve(TrainConfig, "train", file=file, environ={"RECALL_TRAIN_TOWERS__CONTENT": "codes"})
+    origins = f"{file} and environment variable RECALL_TRAIN_TOWERS__CONTENT"
+    assert str(error.value).startswith(f"{origins}: fusion.content = 'dense' with towers.content = 'codes'")
 
 
 def test_file_that_is_no_toml_or_missing_is_named(file: Path) -> None:
