@@ -320,6 +320,23 @@ def test_a_cold_item_is_found_by_the_content_joined_to_its_vector(place, joined_
         assert "cold" not in system.recall(EVERYTHING).item_ids
 
 
+def test_joined_content_obeys_an_allow_list_and_outlasts_a_restart(place, joined_artifact):
+    build(place, joined_artifact)
+    allowed = replace(EVERYTHING, candidates=("cold", "i01", "i02"))
+    with serving(place) as system:
+        system.upsert([ItemRecord(item_id="cold", features={"tags": (RARE,), "title": "never seen before"})])
+        written = system.recall(allowed)
+        assert set(written.item_ids[:2]) == {"i01", "cold"}
+        assert written.item_ids[2:] == ["i02"]
+    with serving(place) as system:
+        restarted = system.recall(allowed)
+        assert restarted.item_ids == written.item_ids
+        assert np.allclose(restarted.scores, written.scores, atol=1e-5)
+        system.delete(["cold"])
+    with serving(place) as system:
+        assert set(system.recall(allowed).item_ids) == {"i01", "i02"}
+
+
 def test_similar_items_are_found_by_joined_content(place, joined_artifact):
     build(place, joined_artifact)
     with serving(place) as system:
