@@ -214,12 +214,16 @@ def _origin_notices(a: PerUserTable, b: PerUserTable) -> list[str]:
     parts = (a.origin.get("split"), b.origin.get("split"))
     if None not in parts and parts[0] != parts[1]:
         raise DataError(f"{a.file} is of the {parts[0]} part and {b.file} of the {parts[1]} part; evaluate one part")
+    notices = []
     names = (a.origin.get("data"), b.origin.get("data"))
     if None not in names and names[0] != names[1]:
-        return [
+        notices.append(
             f"{a.file} is of the data {names[0]!r} and {b.file} of {names[1]!r}; are they the same users and items?"
-        ]
-    return []
+        )
+    lengths = (a.origin.get("history", "all"), b.origin.get("history", "all"))
+    if lengths[0] != lengths[1]:
+        notices.append(f"{a.file} keeps {lengths[0]} items of each history and {b.file} {lengths[1]}")
+    return notices
 
 
 def _channel_notices(a: PerUserTable, b: PerUserTable) -> Iterator[str]:

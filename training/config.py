@@ -39,6 +39,7 @@ class FusionConfig(BaseModel):
         seen: Weight for items that training saw.
         unseen: Weight for all other items.
         unseen_offset: Added to the score of items that training did not see.
+        unseen_offset_alone: Added to it instead for users whose history has no words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,14 @@ class FusionConfig(BaseModel):
     seen: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
     unseen: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
     unseen_offset: Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
+    unseen_offset_alone: Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)] | Literal["fitted"] = "fitted"
+
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> Self:
+        for name, value in self:
+            if name != "content" and self.content != "sparse" and value != "fitted":
+                raise ValueError(f"{name} = {value} has no effect with content = {self.content!r}; remove one of them")
+        return self
 
 
 class OptimizerConfig(BaseModel):
@@ -83,7 +92,8 @@ class TrainConfig(BaseModel):
         history_dropout: Share of examples whose history is emptied.
         token_dropout: Mean share of an item's words and tags that a step leaves out, where a projection is fitted.
         refresh_steps: Steps between two embeddings of the whole catalogue for the histories; more for a large one.
-        refit: Whether to train again on train and validation together, for the epochs found best.
+        refit: Whether to train again, for the epochs found best, on train and the validation part carved out of it;
+            without effect where the data folder names a validation part.
         threads: CPU threads of torch; 0 takes all cores.
     """
 

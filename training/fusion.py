@@ -5,12 +5,14 @@ decides:
 
 1. `seen`           warm items among all warm items
 2. `unseen`         cold items of the validation part among each other
-3. `unseen_offset`  all items among all items, with the two weights above
+3. `unseen_offset`  all items among all items, with the two weights above, for users whose history has words; for all
+   other users `unseen_offset_alone`
 
 Of the values that are within one standard error of the best, paired by user, the nearest to 0 is taken (the rule of
 Breiman, Friedman, Olshen and Stone, Classification and regression trees, 1984, section 3.4.3).
-Where the validation part holds one kind of item alone, its weight stands for both kinds and the offset stays 0: nothing
-shows how cold and warm items compare. A profile holds as many tokens as in serving.
+Where the validation part holds one kind of item alone, its weight stands for both kinds and the offsets stay 0: nothing
+shows how cold and warm items compare. So does the offset of a kind of user that it does not hold. A
+profile holds as many tokens as in serving.
 
 The one weight of a dense content part (`recall.model.content_part`) is chosen likewise, over the rankings 1 and 2.
 """
@@ -121,6 +123,12 @@ class _Rankings:
                 out[place, some] = found.sum(1) / relevant.sum(1)
         return out
 
+    def has_words(self, users: RowArray) -> NDArray[np.bool_]:
+        """Returns whose history has any word, [len(users)]."""
+        words = np.abs(self.content).sum(axis=1)
+        told: NDArray[np.bool_] = np.asarray(self.histories[users] @ np.asarray(words).reshape(-1)) > 0
+        return told
+
     def _best_of(
         self, scores: Matrix, relevant: NDArray[np.bool_], columns: RowArray
     ) -> tuple[NDArray[np.bool_], Matrix]:
@@ -150,14 +158,16 @@ def fit_fusion(
     }
     fitted = {kind: _chosen(WEIGHTS, rankings.recalls_by_weight(part)) for kind, part in parts.items()}
     weights = _fixed(config.fusion, fitted)
-    if len(parts) == 2 and config.fusion.unseen_offset == "fitted":
+    if len(parts) == 2:
         mixed = mixed_part(data, max_users=config.validation_users, seed=seed)
-        offset = _chosen(OFFSETS, rankings.recalls_by_offset(mixed, cold, weights))
-        weights = weights.model_copy(update={"unseen_offset": offset})
-    _LOG.info(
-        "exact words weigh %g for items seen in training and %g for unseen ones, whose scores are moved by %g",
-        weights.seen, weights.unseen, weights.unseen_offset,
-    )  # fmt: skip
+        recalls, has_words = rankings.recalls_by_offset(mixed, cold, weights), rankings.has_words(mixed.users)
+        fitted_offsets = {
+            "unseen_offset": _chosen(OFFSETS, recalls[:, has_words]),
+            "unseen_offset_alone": _chosen(OFFSETS, recalls[:, ~has_words]),
+        }
+        given = config.fusion.model_dump()
+        weights = weights.model_copy(update={n: value for n, value in fitted_offsets.items() if given[n] == "fitted"})
+    _LOG.info("added to the learned score: %s", weights)
     return weights
 
 
@@ -196,16 +206,19 @@ def _fixed(config: FusionConfig, fitted: dict[bool, float]) -> FusionWeights:
         seen=fitted.get(False, either) if config.seen == "fitted" else config.seen,
         unseen=fitted.get(True, either) if config.unseen == "fitted" else config.unseen,
         unseen_offset=0.0 if config.unseen_offset == "fitted" else config.unseen_offset,
+        unseen_offset_alone=0.0 if config.unseen_offset_alone == "fitted" else config.unseen_offset_alone,
     )
 
 
 def _chosen(grid: tuple[float, ...], recalls: Matrix) -> float:
-    """Returns the value nearest to 0 that the best one does not beat clearly.
+    """Returns the value nearest to 0 that the best one does not beat clearly; 0 without any user.
 
     Args:
         grid: Values, with 0 among them.
         recalls: [len(grid), num_users] float32.
     """
+    if recalls.shape[1] == 0:
+        return 0.0
     best = recalls[int(recalls.mean(axis=1, dtype=np.float64).argmax())]
     losses = (best - recalls).astype(np.float64)
     close = losses.mean(axis=1) <= losses.std(axis=1) / np.sqrt(losses.shape[1])

@@ -17,6 +17,7 @@ from recall.tables import USER_ID
 from training.report import CHANNEL, FIGURE, VALUE, K
 
 _KEYS = (*FIGURE, USER_ID)
+_ORIGIN = ("data", "split", "history")
 _WRITE_AGAIN = "write it with `recall evaluate --per-user`"
 
 
@@ -27,7 +28,7 @@ class PerUserTable:
     Attributes:
         file: Where it came from.
         rows: Columns of the module's description, in file order; every (figure, user) stands there once.
-        origin: Metadata: `model_id`, `data`, `split`, where the file names them.
+        origin: Metadata: `data`, `split`, `history`, where the file names them.
     """
 
     file: Path
@@ -50,7 +51,7 @@ class PerUserTable:
         rows = _checked_columns(rows, file)
         _refuse_missing(rows, file)
         _refuse_repeated(rows, file)
-        return cls(file=file, rows=rows, origin={name: origin[name] for name in ("data", "split") if name in origin})
+        return cls(file=file, rows=rows, origin={name: origin[name] for name in _ORIGIN if name in origin})
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -118,6 +118,8 @@ def train(
         torch.set_num_threads(config.threads)
     tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
     model, best = _fit(tables, config, run)
+    if config.refit and not tables.carved:
+        _LOG.info("refit has no effect: the validation part is that of the data folder, not carved out of train")
     if config.refit and tables.carved and not best.interrupted:
         refitted = _refit(tables, config, run, best=best)
         if refitted is not None:

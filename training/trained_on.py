@@ -56,8 +56,8 @@ def pairs_sha256(pairs: pl.DataFrame) -> str:
 def refuse_other_split(model: Path, evaluated: EvaluatedPart) -> None:
     """Refuses a model that may have been trained on what it is to be evaluated on.
 
-    A model of another data set is let pass: its ids mean something else. So is an artifact of an earlier release, which
-    does not say what it was trained on; that is noticed.
+    A model of another data set is let pass with a notice: its ids mean something else. So is an artifact of an earlier
+    release, which does not say what it was trained on.
 
     Args:
         model: The artifact.
@@ -69,9 +69,14 @@ def refuse_other_split(model: Path, evaluated: EvaluatedPart) -> None:
             that is evaluated.
     """
     manifest = read_manifest(model)
-    if manifest.schema_.name != evaluated.data:
-        return
     trained_on = manifest.training.get(TRAIN_SHA256)
+    if manifest.schema_.name != evaluated.data:
+        if trained_on not in _train_digests(evaluated.split, manifest):
+            _LOG.warning(
+                "%s was trained on the data %r, not on %r; if these are the same users and items under another name, it"
+                " may have seen what is evaluated", model, manifest.schema_.name, evaluated.data,
+            )  # fmt: skip
+        return
     if trained_on is None:
         _LOG.warning(
             "%s does not say which interactions it was trained on, as artifacts of this release do; figures on a split"

@@ -94,9 +94,23 @@ def resolve(
         if value is not None:
             settings.put((key,), value, f"--{key.replace('_', '-')}")
     try:
-        return kind.model_validate(settings.tree())
+        return kind.model_validate(_in_place(settings.tree(), _defaults(kind)))
     except ValidationError as error:
         raise ConfigError("; ".join(_problems(error.errors(), kind, settings))) from error
+
+
+def _in_place(tree: dict[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
+    """Returns the tree with its tables completed by what stands in their place, which may differ from their class."""
+    completed = dict(tree)
+    for key, value in tree.items():
+        default = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, BaseModel):
+            completed[key] = default.model_dump() | _in_place(value, dict(default))
+    return completed
+
+
+def _defaults(kind: type[BaseModel]) -> dict[str, object]:
+    return {name: field.default for name, field in kind.model_fields.items()}
 
 
 def _toml(file: Path) -> dict[str, object]:

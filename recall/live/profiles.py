@@ -27,7 +27,7 @@ def user_profiles(index: LiveIndex, histories: Sequence[Sequence[str]], weights:
 
     Args:
         index: Holds the bags of the items.
-        histories: Item ids; one that comes twice counts twice. Of one without tokens only the offset is left.
+        histories: Item ids; one that comes twice counts twice. Of one without tokens only an offset is left.
         weights: What the profiles carry.
     """
     return Bags.joined([_profiles_of_some(index, some, weights) for some in _parts(histories)])
@@ -76,7 +76,8 @@ def _weighted(plain: Bags, weights: FusionWeights) -> Bags:
     rows, every = _rows(plain), np.arange(len(plain))
     order = np.argsort(np.concatenate([rows, rows, every]), kind="stable")
     tokens = [plain.tokens, in_space(plain.tokens, unseen=True), np.full(len(plain), UNSEEN)]
-    factors = [plain.weights * weights.seen, plain.weights * weights.unseen, np.full(len(plain), weights.unseen_offset)]
+    marks = np.where(np.diff(plain.offsets) > 0, weights.unseen_offset, weights.unseen_offset_alone)
+    factors = [plain.weights * weights.seen, plain.weights * weights.unseen, marks]
     offsets = 2 * plain.offsets + np.arange(len(plain) + 1)
     return Bags.of(np.concatenate(tokens)[order], np.concatenate(factors).astype(np.float32)[order], offsets)
 

@@ -100,7 +100,7 @@ class TowerConfig(BaseModel):
     id_decoder: DecoderConfig = DecoderConfig()
     gate: bool = True
     content: Literal["svd", "codes"] = "svd"
-    idf_power: float = Field(default=1.5, ge=0, allow_inf_nan=False)
+    idf_power: float = Field(default=1.5, ge=0, le=8, allow_inf_nan=False)
     minhash: int = Field(default=0, ge=0, le=1 << 12)
     content_projection: ProjectionConfig = ProjectionConfig()
     content_code: CodeConfig = CodeConfig(k=1024)

@@ -5,7 +5,7 @@
 u and v are the towers' vectors; bag is the item's weighted tokens and profile the sum of those of the history, both of
 length 1. Weight and offset are one pair for items that training saw (its offset is 0) and another for unseen ones: what
 is known of an unseen item comes from its features alone, so exact words say more about it, and its learned scores are
-lower on the whole.
+lower on the whole. A user whose history has no words has an empty profile, and an offset of its own.
 
 An index adds up a profile and a bag and need not know any of this. For that the tokens of unseen items stand in a space
 of their own: their highest bit is set, and that of all others clear. An unseen item holds the token `UNSEEN` besides,
@@ -37,6 +37,7 @@ class FusionWeights(BaseModel):
         seen: Weight of the cosine of profile and bag for items that training saw.
         unseen: The same for all other items.
         unseen_offset: Added to the score of items that training did not see.
+        unseen_offset_alone: Added to it instead where the profile is empty, so that the learned score stands alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,11 +45,12 @@ class FusionWeights(BaseModel):
     seen: float = Field(default=0.0, ge=0, le=MAX_WEIGHT)
     unseen: float = Field(default=0.0, ge=0, le=MAX_WEIGHT)
     unseen_offset: float = Field(default=0.0, ge=-MAX_WEIGHT, le=MAX_WEIGHT)
+    unseen_offset_alone: float = Field(default=0.0, ge=-MAX_WEIGHT, le=MAX_WEIGHT)
 
     @property
     def is_on(self) -> bool:
         """Whether an index has to hold bags."""
-        return bool(self.seen or self.unseen or self.unseen_offset)
+        return bool(self.seen or self.unseen or self.unseen_offset or self.unseen_offset_alone)
 
     def between_items(self) -> FusionWeights:
         """Returns what matches items with items: the mean weight for both kinds, and no offset.

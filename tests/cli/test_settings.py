@@ -77,6 +77,14 @@ def test_value_of_two_types_is_named_once_with_both(file: Path) -> None:
     assert str(error.value) == f"{file}: {wanted}"
 
 
+def test_key_left_out_of_a_table_takes_the_default_of_its_place(file: Path) -> None:
+    file.write_text("[towers]\nfeature_decoder = {width = 64}\ncategory_code.m = 1000\n")
+    towers, default = resolve(TrainConfig, "train", file=file, environ={}).towers, TrainConfig().towers
+    assert towers.feature_decoder == default.feature_decoder.model_copy(update={"width": 64})
+    assert towers.category_code == default.category_code.model_copy(update={"m": 1000})
+    assert towers.dim == default.dim
+
+
 def test_item_of_a_list_is_named_by_its_place(file: Path) -> None:
     file.write_text("[inner]\nwidths = [1, 'wide']\n")
     with pytest.raises(ConfigError, match=r"serve\.toml: inner\.widths\.1 = 'wide': .*integer"):

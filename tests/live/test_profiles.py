@@ -116,7 +116,7 @@ def test_scaling_an_empty_bag_leaves_it_empty():
 def test_profile_carries_a_weight_for_each_space_and_the_offset(make_index):
     unseen = int(in_space(np.array([7], np.uint64), unseen=True)[0])
     index = make_index({7: 0.6, 8: 0.8}, {unseen: 1.0, int(UNSEEN): 1.0}, {})
-    weights = FusionWeights(seen=2.0, unseen=3.0, unseen_offset=-0.5)
+    weights = FusionWeights(seen=2.0, unseen=3.0, unseen_offset=-0.5, unseen_offset_alone=0.25)
     both, nothing = rows_of(user_profiles(index, [["i0000", "i0001"], ["i0002"]], weights))
     # The unseen item's token 7 is the seen one's: together 1.6, beside 0.8 of token 8.
     length = np.hypot(1.6, 0.8)
@@ -129,7 +129,7 @@ def test_profile_carries_a_weight_for_each_space_and_the_offset(make_index):
             int(UNSEEN): -0.5,
         }
     )
-    assert nothing == {int(UNSEEN): -0.5}
+    assert nothing == {int(UNSEEN): 0.25}
 
 
 def test_an_item_with_more_tokens_than_a_profile_makes_one_of_its_strongest():

@@ -21,6 +21,7 @@ from recall.model.config import TowerConfig
         {"idf_power": -0.5},
         {"idf_power": float("nan")},
         {"idf_power": float("inf")},
+        {"idf_power": 8.5},
         {"id_encoder": "hash"},
         {"content": "words"},
         {"minhash": -1},

@@ -49,3 +49,4 @@ def test_weights_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 def test_an_offset_alone_needs_bags_too() -> None:
     assert not FusionWeights().is_on
     assert FusionWeights(unseen_offset=-0.1).is_on
+    assert FusionWeights(unseen_offset_alone=0.1).is_on

@@ -174,6 +174,12 @@ def test_another_name_of_the_data_is_a_notice(write: Write) -> None:
     assert "'shop'" in compare_files(a, b).notices[0]
 
 
+def test_histories_of_another_length_are_a_notice(write: Write) -> None:
+    a, b = write("a", {"u": 0.0}, origin={"history": "1"}), write("b", {"u": 0.0})
+    (notice,) = compare_files(a, b).notices
+    assert notice == f"{a} keeps 1 items of each history and {b} all"
+
+
 @pytest.mark.parametrize("other", [{"channel": "lsh"}, {"candidates": "cold"}, {"k": 5}, {"metric": "mrr"}])
 def test_nothing_in_common_is_refused(other: dict[str, object], write: Write) -> None:
     with pytest.raises(DataError, match=r"have no figure of a user in common; evaluate the same"):

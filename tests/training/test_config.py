@@ -69,6 +69,8 @@ def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_pa
         {"fusion": {"unseen_offset": -1001.0}},
         {"fusion": {"unseen_offset": float("nan")}},
         {"fusion": {"weight": 1.0}},
+        {"fusion": {"content": "dense", "seen": 1.0}},
+        {"fusion": {"content": "none", "unseen_offset": 0.0}},
         {"fusion": {"content": "dense"}, "towers": {"dim": 256}},
         {"fusion": {"content": "dense"}, "towers": {"content": "codes"}},
     ],

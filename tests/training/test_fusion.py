@@ -110,6 +110,11 @@ def test_offset_lifts_cold_items_that_score_too_low(fit: Fit) -> None:
     others[cold] = 0
     weights = fit(_data(tagged=False, cold=True, warm=True), (vectors + others).astype(np.float32))
     assert weights.unseen_offset > 0
+    assert weights.unseen_offset_alone == 0  # every history has words
+
+    bare = replace(_data(tagged=False, cold=True, warm=True), schema=DataSchema(name="bare"))
+    alone = fit(bare, (vectors + others).astype(np.float32))
+    assert alone == FusionWeights(unseen_offset_alone=weights.unseen_offset)
 
 
 @pytest.mark.parametrize(("cold", "warm"), [(True, False), (False, True)])

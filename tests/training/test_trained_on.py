@@ -88,9 +88,14 @@ def test_model_of_another_split_of_the_same_data_is_refused(
 
 
 @pytest.mark.slow
-def test_data_of_another_name_and_baselines_beside_a_model_are_not_refused(trained: Any, tmp_path: Path) -> None:
+def test_data_of_another_name_and_baselines_beside_a_model_are_not_refused(
+    trained: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     other = _resplit(trained.data, tmp_path / "elsewhere")
-    assert evaluate(EvaluationRequest(data=other, ks=(5,), model=trained.model, channels=("exact",))).rows
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(EvaluationRequest(data=other, ks=(5,), model=trained.model, channels=("exact",))).rows
+    (record,) = caplog.records
+    assert "was trained on the data 'checkerboard', not on 'elsewhere'; if these are the same" in record.message
     same_name = _resplit(trained.data, tmp_path / trained.data.name)
     assert evaluate(EvaluationRequest(data=same_name, ks=(5,), model=trained.model, channels=("content",))).rows
 
