@@ -94,7 +94,7 @@ def _new_item(story: Story, shop: Shop) -> Iterator[str]:
     yield f"Upserted: {NEW_ITEM.item_id}, {_shown(NEW_ITEM.features)}."
     yield f"The call returned with sequence {story.upsert_sequence}; the very next recall for {story.user_id}:"
     yield from _list(story.after, shop)
-    yield "Its nearest items by vector:"
+    yield "Its nearest items, by vector and words:"
     yield from _list(story.similar, shop)
     num_fans = len(story.fans.after)
     yield f"Its rank for some of the {num_fans} users who had the most items with one of its tags:"
