@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from index.bags import Bags
-from recall.live.profiles import PROFILE_TOKENS, scaled, strongest
+from recall.live.profiles import unit_profiles
 from recall.model.content_part import ContentPart, columns_beside, unit_rows
 from recall.model.embedding import EmbeddingModel
 from recall.model.fusion import FusionWeights
@@ -228,7 +228,7 @@ def _chosen(grid: tuple[float, ...], recalls: Matrix) -> float:
 def _profiles(sums: csr_matrix) -> csr_matrix:
     sums.sort_indices()
     whole = Bags.of(sums.indices.astype(np.uint64), sums.data.astype(np.float32), sums.indptr.astype(np.int64))
-    kept = scaled(strongest(whole, PROFILE_TOKENS), 1.0)
+    kept = unit_profiles(whole)
     return csr_matrix((kept.weights, kept.tokens.astype(np.int64), kept.offsets), shape=sums.shape)
 
 

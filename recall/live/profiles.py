@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from index.bags import Bags
 from index.live import LiveIndex
+from recall.model.bags import unit_weights
 from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
 PROFILE_TOKENS = 1024
@@ -61,7 +62,7 @@ def profiles_of(sums: Bags, weights: FusionWeights) -> Bags:
     rows, tokens, added = _rows(sums), sums.tokens[: sums.num_tokens], sums.weights[: sums.num_tokens]
     known = tokens != UNSEEN
     plain = Bags.of(in_space(tokens[known], unseen=False), added[known], _offsets(rows[known], len(sums)))
-    return _weighted(scaled(strongest(plain, PROFILE_TOKENS), 1.0), weights)
+    return _weighted(unit_profiles(plain), weights)
 
 
 def emptied(profiles: Bags, gone: NDArray[np.bool_]) -> Bags:
@@ -82,6 +83,12 @@ def _weighted(plain: Bags, weights: FusionWeights) -> Bags:
     return Bags.of(np.concatenate(tokens)[order], np.concatenate(factors).astype(np.float32)[order], offsets)
 
 
+def unit_profiles(sums: Bags) -> Bags:
+    """Returns the strongest tokens of each bag, scaled to length 1 where there are any."""
+    kept = strongest(sums, PROFILE_TOKENS)
+    return Bags.of(kept.tokens, unit_weights(kept.weights, kept.offsets), kept.offsets)
+
+
 def strongest(bags: Bags, num_tokens: int) -> Bags:
     """Returns the bags with their tokens of greatest weight, at most `num_tokens` each; of equal ones the lower."""
     if np.diff(bags.offsets).max(initial=0) <= num_tokens:
@@ -92,15 +99,6 @@ def strongest(bags: Bags, num_tokens: int) -> Bags:
     kept[order[np.arange(len(order)) - bags.offsets[rows] < num_tokens]] = True
     num_kept = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
     return Bags.of(bags.tokens[kept], bags.weights[kept], num_kept[bags.offsets])
-
-
-def scaled(bags: Bags, length: float) -> Bags:
-    """Returns the bags with each that is not empty scaled to `length`."""
-    rows = _rows(bags)
-    # Summed within each bag: a difference of running sums would depend on the other bags of the batch.
-    squares = np.bincount(rows, weights=bags.weights.astype(np.float64) ** 2, minlength=len(bags))
-    factors = length / np.sqrt(np.where(squares > 0, squares, 1.0))
-    return Bags.of(bags.tokens, (bags.weights * factors[rows]).astype(np.float32), bags.offsets)
 
 
 def _offsets(rows: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ class Retriever:
 
         Raises:
             InvalidRequestError: Given features do not fit the model.
-                CatalogError: What is stored of a user cannot be read.
+            CatalogError: What is stored of a user cannot be read.
         """
         if self._fresh_share and generation.unseen_popularity is None:
             generation = explorable(generation)  # a server does so when it loads the generation

@@ -49,3 +49,17 @@ class Bags:
             weights=np.concatenate([np.empty(0, dtype=np.float32), *(part.weights for part in parts)]),
             offsets=np.cumsum(np.concatenate(sizes), dtype=np.int64),
         )
+
+
+def unit_weights(weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Returns the weights of bags scaled so that each bag has length 1; one without any weight stays as it is.
+
+    Args:
+        weights: [num_tokens] float32.
+        offsets: [num_bags + 1] int64, as in `Bags`.
+    """
+    bags = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    # Summed within each bag: a difference of running sums would depend on the other bags of the batch.
+    lengths = np.sqrt(np.bincount(bags, weights=weights.astype(np.float64) ** 2, minlength=len(offsets) - 1))
+    scaled: NDArray[np.float32] = (weights / np.where(lengths > 0, lengths, 1.0)[bags]).astype(np.float32)
+    return scaled

@@ -25,7 +25,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from recall.model.bags import Bags
+from recall.model.bags import Bags, unit_weights
 from recall.model.codes import HashFamily, IdArray
 from recall.model.config import ProjectionConfig, TowerConfig
 from recall.model.hashing import hash_values
@@ -233,7 +233,7 @@ class FeatureEncoder:
         weights = terms * self._idf(documents)
         if fitted:
             weights = np.where(documents > 1, np.log1p(terms) * self._idf(documents) ** self.idf_power, np.float32(0))
-        return replace(counted, weights=_unit_bags(weights.astype(np.float32), counted.offsets))
+        return replace(counted, weights=unit_weights(weights.astype(np.float32), counted.offsets))
 
     def _idf(self, documents: NDArray[np.float32]) -> NDArray[np.float32]:
         # A sketch may overstate a count; no token is in more than all documents.
@@ -299,13 +299,6 @@ def _bags(
             bag[int(own_tokens[place])] += 1
         bags.append(bag)
     return bags
-
-
-def _unit_bags(weights: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    bags = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    # Summed within each bag: a difference of running sums would depend on the other bags of the batch.
-    lengths = np.sqrt(np.bincount(bags, weights=weights.astype(np.float64) ** 2, minlength=len(offsets) - 1))
-    return cast(NDArray[np.float32], (weights / np.where(lengths > 0, lengths, 1.0)[bags]).astype(np.float32))
 
 
 def _raw_dense(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from index.flat import FlatIndex
 from index.live import LiveIndex
 from index.sparse import SparseIndex
 from recall.live import profiles
-from recall.live.profiles import PROFILE_TOKENS, emptied, profiles_of, scaled, strongest, user_profiles
+from recall.live.profiles import PROFILE_TOKENS, emptied, profiles_of, strongest, unit_profiles, user_profiles
 from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
 
@@ -109,8 +109,8 @@ def test_strongest_leaves_short_bags_alone():
     assert rows_of(strongest(bags, 1)) == [{2: 2.0}, {}]
 
 
-def test_scaling_an_empty_bag_leaves_it_empty():
-    assert rows_of(scaled(bags_of({}, {3: 4.0}), 0.5)) == [{}, {3: 0.5}]
+def test_unit_profile_of_nothing_is_empty():
+    assert rows_of(unit_profiles(bags_of({}, {3: 4.0}))) == [{}, {3: 1.0}]
 
 
 def test_profile_carries_a_weight_for_each_space_and_the_offset(make_index):
