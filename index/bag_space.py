@@ -20,6 +20,7 @@ import numpy as np
 from index.arrays import load_array
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
+from index.json_object import load_object
 from index.sparse import SparseIndex
 
 FORMAT_VERSION = 1
@@ -63,13 +64,8 @@ def load_content(folder: Path) -> SparseIndex:
 
 
 def _check_body(path: Path) -> None:
-    try:
-        body = json.loads(path.read_text(encoding="ascii"))
-    except FileNotFoundError:
-        raise SnapshotDamagedError(f"{path} is missing; rebuild or restore it") from None
-    except ValueError as error:
-        raise SnapshotDamagedError(f"{path} is not valid JSON: {error}; rebuild or restore it") from None
-    seen = (body.get("format_version"), body.get("kind")) if isinstance(body, dict) else body
+    body = load_object(path)
+    seen = (body.get("format_version"), body.get("kind"))
     if seen != (FORMAT_VERSION, SparseIndex.kind):
         raise SnapshotMismatchError(
             f"{path} has format version and kind {seen}, this program reads {(FORMAT_VERSION, SparseIndex.kind)}; "

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from index.arrays import load_array
-from index.errors import SnapshotDamagedError, SnapshotMismatchError
+from index.errors import SnapshotMismatchError
 from index.flat import FlatIndex
 from index.hnsw import HnswIndex, HnswParameters
+from index.json_object import load_object
 from index.lsh import HyperplaneLsh, LshParameters
 from index.protocols import FloatArray, Parameters, VectorIndex
 
@@ -46,12 +47,7 @@ def load_space(folder: Path) -> tuple[FloatArray, VectorIndex]:
     """
     vectors = load_array(folder / _VECTORS, np.float32, num_axes=2, mapped=True)
     path = folder / _INDEX
-    try:
-        body = json.loads(path.read_text(encoding="ascii"))
-    except FileNotFoundError:
-        raise SnapshotDamagedError(f"{path} is missing; rebuild or restore it") from None
-    except ValueError as error:
-        raise SnapshotDamagedError(f"{path} is not valid JSON: {error}; rebuild or restore it") from None
+    body = load_object(path)
     if body.get("format_version") != FORMAT_VERSION:
         raise SnapshotMismatchError(
             f"{path} has format version {body.get('format_version')}, this program reads {FORMAT_VERSION}; rebuild"

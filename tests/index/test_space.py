@@ -34,6 +34,9 @@ def test_load_names_what_is_wrong(unit_vectors, tmp_path):
     path.write_text(json.dumps({**body, "format_version": 9}))
     with pytest.raises(SnapshotMismatchError, match="format version 9"):
         load_space(tmp_path)
+    path.write_text("[]")
+    with pytest.raises(SnapshotDamagedError, match=r"index\.json holds list; want a JSON object"):
+        load_space(tmp_path)
     path.write_text("{")
     with pytest.raises(SnapshotDamagedError, match=r"index\.json is not valid JSON"):
         load_space(tmp_path)

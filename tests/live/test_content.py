@@ -207,8 +207,8 @@ def test_a_batch_with_and_without_history_equals_each_alone(place, artifact):
         assert together[3].scores.max() <= 1 + OFFSET + 1e-5
 
 
-def test_similar_items_share_words_and_a_described_item_finds_what_the_stored_one_does(place, artifact):
-    build(place, artifact)
+def check_neighbors_of_a_rare_tag(place):
+    """The stored cold item and its features find the two items that share its tag, with the same scores."""
     with serving(place) as system:
         system.upsert([ItemRecord(item_id="cold", features={"tags": (RARE,)})])
         stored = system.similar(SimilarQuery(item_id="cold", limit=5))
@@ -217,6 +217,11 @@ def test_similar_items_share_words_and_a_described_item_finds_what_the_stored_on
         assert stored.scores[0] > 1
         assert described.item_ids == stored.item_ids
         assert np.array_equal(described.scores, stored.scores)
+
+
+def test_similar_items_share_words_and_a_described_item_finds_what_the_stored_one_does(place, artifact):
+    build(place, artifact)
+    check_neighbors_of_a_rare_tag(place)
 
 
 def test_switching_between_models_with_and_without_a_sparse_part_keeps_every_write(place, artifact, tmp_path, until):
@@ -339,11 +344,4 @@ def test_joined_content_obeys_an_allow_list_and_outlasts_a_restart(place, joined
 
 def test_similar_items_are_found_by_joined_content(place, joined_artifact):
     build(place, joined_artifact)
-    with serving(place) as system:
-        system.upsert([ItemRecord(item_id="cold", features={"tags": (RARE,)})])
-        stored = system.similar(SimilarQuery(item_id="cold", limit=5))
-        described = system.similar(SimilarQuery(features={"tags": (RARE,)}, limit=5, exclude=("cold",)))
-        assert set(stored.item_ids[:2]) == {"i00", "i01"}
-        assert stored.scores[0] > 1
-        assert described.item_ids == stored.item_ids
-        assert np.array_equal(described.scores, stored.scores)
+    check_neighbors_of_a_rare_tag(place)
