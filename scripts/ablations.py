@@ -71,7 +71,6 @@ class Variant:
         return file
 
 
-# A table of settings is written in full: what it leaves out would take the defaults of its kind, not of its place.
 VARIANTS = {
     DEFAULT: Variant(title="the default recipe"),
     "no-id": Variant(title="no id part", config='towers.id_encoder = "none"'),
