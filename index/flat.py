@@ -7,8 +7,9 @@ top k by the kernel's scores, ties included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,15 @@ def exact_search(
     return gather_neighbors(found, min(k, vectors.shape[0]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatParameters:
+    """Exact search has no parameters."""
+
+    def as_dict(self) -> Mapping[str, int]:
+        """Returns nothing."""
+        return {}
+
+
 class FlatIndex:
     """Exact search over rows that never change."""
 
@@ -61,6 +71,19 @@ class FlatIndex:
         """
         self._vectors = checks.as_matrix(vectors, dim=None, what="vectors")
         self._largest_norm = checks.largest_norm(self._vectors, what="vectors")
+
+    @classmethod
+    def build(cls, vectors: FloatArray, parameters: FlatParameters | None = None) -> FlatIndex:
+        """Returns `FlatIndex(vectors)`: there is nothing to build."""
+        return cls(vectors)
+
+    @classmethod
+    def load(cls, folder: Path, vectors: FloatArray, parameters: FlatParameters | None = None) -> FlatIndex:
+        """Returns `FlatIndex(vectors)`: there is nothing to read."""
+        return cls(vectors)
+
+    def save(self, folder: Path) -> None:
+        """Writes nothing: the vectors are all there is."""
 
     @property
     def dim(self) -> int:

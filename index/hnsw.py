@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import faiss
 
 DETERMINISTIC_ROWS = 50_000
+GRAPH = "hnsw.faiss"
 _SCANNED_PER_STEP = 32
 """Rows that exact search scans in the time of one more entry of the candidate list; rounded from 64 dimensions."""
 
@@ -121,13 +122,13 @@ class HnswIndex:
         """Returns what the index was built with and is searched with."""
         return {**self._parameters.as_dict()}
 
-    def save(self, path: Path) -> None:
-        """Writes the graph without its vectors, in FAISS's format."""
+    def save(self, folder: Path) -> None:
+        """Writes the graph without its vectors, in FAISS's format, as `hnsw.faiss`."""
         faiss = _load_faiss()
-        faiss.write_index(self._graph, str(path), faiss.IO_FLAG_SKIP_STORAGE)
+        faiss.write_index(self._graph, str(folder / GRAPH), faiss.IO_FLAG_SKIP_STORAGE)
 
     @classmethod
-    def load(cls, path: Path, vectors: FloatArray, parameters: HnswParameters | None = None) -> HnswIndex:
+    def load(cls, folder: Path, vectors: FloatArray, parameters: HnswParameters | None = None) -> HnswIndex:
         """Reads what `save` wrote, and joins it with the vectors it was built from.
 
         Raises:
@@ -135,7 +136,7 @@ class HnswIndex:
             MissingBackendError: FAISS is not installed.
         """
         faiss = _load_faiss()
-        exact = FlatIndex(vectors)
+        exact, path = FlatIndex(vectors), folder / GRAPH
         try:
             graph = faiss.read_index(str(path), faiss.IO_FLAG_SKIP_STORAGE)
         except RuntimeError as error:

@@ -16,7 +16,8 @@ lock, so a reader never meets a half-linked row; growth replaces the arrays, and
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -38,15 +39,15 @@ class LshParameters:
     """How many tables of how many bits, and how many buckets of each are tried.
 
     Attributes:
-        bits: K, hyperplanes of a table.
+        bits: K, hyperplanes of a table; 0 takes the rule of `for_target`, as for tables and probes.
         tables: L.
         probes: Buckets tried in each table, the query's own included.
         seed: Seed of the hyperplanes.
     """
 
-    bits: int
-    tables: int
-    probes: int
+    bits: int = 0
+    tables: int = 0
+    probes: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,10 +55,10 @@ class LshParameters:
         for name, value, most in (
             ("bits", self.bits, _MAX_BITS),
             ("tables", self.tables, _MAX_TABLES),
-            ("probes", self.probes, 1 << self.bits),
+            ("probes", self.probes, 1 << (self.bits or _MAX_BITS)),
         ):
-            if not 1 <= value <= most:
-                raise InvalidIndexConfigError(f"{name} is {value}; want 1 to {most}")
+            if not 0 <= value <= most:
+                raise InvalidIndexConfigError(f"{name} is {value}; want 1 to {most}, or 0 for the rule")
         if self.seed < 0:
             raise InvalidIndexConfigError(f"seed is {self.seed}; want 0 or more")
 
@@ -90,6 +91,13 @@ class LshParameters:
         tables = math.ceil(math.log(1 - target_recall) / math.log(1 - within_one_flip))
         return cls(bits=bits, tables=min(max(tables, 1), _MAX_TABLES), probes=bits + 1, seed=seed)
 
+    def resolved(self, num_rows: int) -> LshParameters:
+        """Returns them with the rule for `num_rows` where a value is 0."""
+        rule = LshParameters.for_target(num_rows, seed=self.seed)
+        bits = self.bits or rule.bits
+        probes = self.probes or (rule.probes if not self.bits else min(bits + 1, 1 << bits))
+        return replace(self, bits=bits, tables=self.tables or rule.tables, probes=probes)
+
     def as_dict(self) -> dict[str, int]:
         """Returns the values by name."""
         return {"bits": self.bits, "tables": self.tables, "probes": self.probes, "seed": self.seed}
@@ -121,6 +129,7 @@ class HyperplaneLsh:
 
     def __init__(self, dim: int, parameters: LshParameters, *, capacity: int = 1024) -> None:
         """Starts empty, with room for `capacity` rows of `dim` values."""
+        parameters = parameters.resolved(capacity)
         shape = (parameters.tables, parameters.bits, dim)
         self._planes = np.random.default_rng(parameters.seed).standard_normal(shape, dtype=np.float32)
         self._parameters = parameters
@@ -130,6 +139,25 @@ class HyperplaneLsh:
             following=np.empty((parameters.tables, capacity), dtype=np.int32),
             num_rows=0,
         )
+
+    @classmethod
+    def build(cls, vectors: FloatArray, parameters: LshParameters | None = None) -> HyperplaneLsh:
+        """Puts vectors, [n, dim] float32, into tables.
+
+        Raises:
+            InvalidVectorError: A vector is not finite or is zero.
+        """
+        index = cls(vectors.shape[1], parameters or LshParameters(), capacity=vectors.shape[0])
+        index.append(vectors)
+        return index
+
+    @classmethod
+    def load(cls, folder: Path, vectors: FloatArray, parameters: LshParameters | None = None) -> HyperplaneLsh:
+        """Hashes the vectors again, which is as quick as reading tables would be."""
+        return cls.build(vectors, parameters)
+
+    def save(self, folder: Path) -> None:
+        """Writes nothing: see `load`."""
 
     @property
     def dim(self) -> int:

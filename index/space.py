@@ -3,10 +3,8 @@
 Files below one folder:
 
 - `vectors.npy`: float32 [n, dim], NumPy format 1.0, little-endian, C order.
-- `index.json`: `{"format_version": 1, "kind": "flat" | "hnsw" | "lsh", "parameters": {...}}`, sorted keys.
-- `hnsw.faiss` (kind hnsw only): the graph in FAISS's format, without the vectors.
-
-An LSH index is rebuilt from the vectors when it is loaded: hashing them is as quick as reading the tables.
+- `index.json`: `{"format_version": 1, "kind": a name of `index.kinds`, "parameters": {...}}`, sorted keys.
+- what the kind writes besides, see its `save`.
 """
 
 from __future__ import annotations
@@ -17,27 +15,24 @@ from pathlib import Path
 import numpy as np
 
 from index.arrays import load_array
-from index.errors import SnapshotMismatchError
-from index.flat import FlatIndex
-from index.hnsw import HnswIndex, HnswParameters
+from index.errors import InvalidIndexConfigError, SnapshotMismatchError
 from index.json_object import load_object
-from index.lsh import HyperplaneLsh, LshParameters
-from index.protocols import FloatArray, Parameters, VectorIndex
+from index.kinds import KINDS, BaseIndex, load_kind
+from index.protocols import FloatArray
 
 FORMAT_VERSION = 1
-_VECTORS, _INDEX, _GRAPH = "vectors.npy", "index.json", "hnsw.faiss"
+_VECTORS, _INDEX = "vectors.npy", "index.json"
 
 
-def save_space(folder: Path, vectors: FloatArray, index: VectorIndex) -> None:
+def save_space(folder: Path, vectors: FloatArray, index: BaseIndex) -> None:
     """Writes vectors, [n, dim] float32, and the index over them below `folder`, which exists."""
     np.save(folder / _VECTORS, np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
     body = {"format_version": FORMAT_VERSION, "kind": index.kind, "parameters": index.parameters()}
     (folder / _INDEX).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="ascii")
-    if isinstance(index, HnswIndex):
-        index.save(folder / _GRAPH)
+    index.save(folder)
 
 
-def load_space(folder: Path) -> tuple[FloatArray, VectorIndex]:
+def load_space(folder: Path) -> tuple[FloatArray, BaseIndex]:
     """Reads what `save_space` wrote; the vectors are mapped read-only, [n, dim] float32.
 
     Raises:
@@ -52,17 +47,10 @@ def load_space(folder: Path) -> tuple[FloatArray, VectorIndex]:
         raise SnapshotMismatchError(
             f"{path} has format version {body.get('format_version')}, this program reads {FORMAT_VERSION}; rebuild"
         )
-    return vectors, _load_index(folder, vectors, body["kind"], body["parameters"])
-
-
-def _load_index(folder: Path, vectors: FloatArray, kind: str, parameters: Parameters) -> VectorIndex:
-    numbers = {name: int(value) for name, value in parameters.items()}
-    if kind == FlatIndex.kind:
-        return FlatIndex(vectors)
-    if kind == HnswIndex.kind:
-        return HnswIndex.load(folder / _GRAPH, vectors, HnswParameters(**numbers))
-    if kind == HyperplaneLsh.kind:
-        lsh = HyperplaneLsh(vectors.shape[1], LshParameters(**numbers), capacity=vectors.shape[0])
-        lsh.append(vectors)
-        return lsh
-    raise SnapshotMismatchError(f"{folder / _INDEX} is of kind {kind!r}, unknown to this program; rebuild or upgrade")
+    kind = body["kind"]
+    if kind not in KINDS:
+        raise SnapshotMismatchError(f"{path} is of kind {kind!r}, unknown to this program; rebuild or upgrade")
+    try:
+        return vectors, load_kind(kind, folder, vectors, body["parameters"])
+    except InvalidIndexConfigError as error:
+        raise SnapshotMismatchError(f"{path}: {error}; rebuild or upgrade") from None

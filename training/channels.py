@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -89,8 +88,9 @@ def live_channel(name: str, generation: Generation, config: IndexConfig) -> Live
         return LiveChannel(channel=name, generation=generation, exact=name == "exact")
     if name not in ("faiss", "lsh"):
         raise RecallError(f"channel {name!r} is unknown; choose from served, exact, faiss, lsh")
-    kind: Literal["hnsw", "lsh"] = "hnsw" if name == "faiss" else "lsh"
-    return LiveChannel(channel=name, generation=_reindexed(generation, replace(config, kind=kind)))
+    kind = "hnsw" if name == "faiss" else "lsh"
+    chosen = config if config.kind == kind else IndexConfig(kind=kind)
+    return LiveChannel(channel=name, generation=_reindexed(generation, chosen))
 
 
 def _reindexed(generation: Generation, config: IndexConfig) -> Generation:

@@ -33,8 +33,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from index.bag_space import load_content, save_content
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
+from index.kinds import BaseIndex
 from index.live import LiveIndex
-from index.protocols import FloatArray, RowArray, VectorIndex
+from index.protocols import FloatArray, RowArray
 from index.rows import RowTable
 from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, verify, write_folder, write_manifest
 from index.space import load_space, save_space
@@ -113,7 +114,7 @@ class SnapshotContent:
     skipped: dict[str, str]
 
 
-def write_snapshot(folder: Path, content: SnapshotContent, base: VectorIndex) -> None:
+def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> None:
     """Writes a snapshot folder, whole and synced or not at all.
 
     Raises:

@@ -26,7 +26,9 @@ def _appendable(vectors: FloatArray) -> VectorIndex:
 BUILDS: dict[str, Build] = {
     "flat": FlatIndex,
     "appendable_flat": _appendable,
-    "hnsw": lambda vectors: build_index(vectors, IndexConfig(kind="hnsw", ef_construction=64, threads=1)),
+    "hnsw": lambda vectors: build_index(
+        vectors, IndexConfig(kind="hnsw", parameters={"ef_construction": 64, "threads": 1})
+    ),
     "lsh": lambda vectors: build_index(vectors, IndexConfig(kind="lsh")),
 }
 EXACT = ("flat", "appendable_flat")

@@ -22,19 +22,23 @@ def test_kind_is_built_as_named(unit_vectors, kind):
 
 def test_parameters_are_those_of_the_config():
     vectors = np.eye(4, dtype=np.float32)
-    hnsw = build_index(vectors, IndexConfig(kind="hnsw", m=5, ef_construction=6, ef_search=7, seed=8, threads=1))
-    assert hnsw.parameters() == {"m": 5, "ef_construction": 6, "ef_search": 7, "seed": 8, "threads": 1}
-    lsh = build_index(vectors, IndexConfig(kind="lsh", bits=3, tables=2, probes=4, seed=5))
-    assert lsh.parameters() == {"bits": 3, "tables": 2, "probes": 4, "seed": 5}
+    graph = {"m": 5, "ef_construction": 6, "ef_search": 7, "seed": 8, "threads": 1}
+    hnsw = build_index(vectors, IndexConfig(kind="hnsw", parameters=graph))
+    assert hnsw.parameters() == graph
+    hashes = {"bits": 3, "tables": 2, "probes": 4, "seed": 5}
+    assert build_index(vectors, IndexConfig(kind="lsh", parameters=hashes)).parameters() == hashes
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"kind": "annoy"}, "kind is 'annoy'; want one of auto"),
-        ({"m": 0}, "m is 0"),
-        ({"bits": 99}, "bits is 99"),
-        ({"ef_search": -3}, "ef_search is -3"),
+        ({"kind": "hnsw", "parameters": {"m": 0}}, "m is 0"),
+        ({"kind": "lsh", "parameters": {"bits": 99}}, "bits is 99"),
+        ({"kind": "hnsw", "parameters": {"ef_search": -3}}, "ef_search is -3"),
+        ({"kind": "hnsw", "parameters": {"links": 3}}, "'links' is no parameter of kind hnsw"),
+        ({"kind": "hnsw", "parameters": {"m": "many"}}, "m is 'many'; want int"),
+        ({"parameters": {"m": 5}}, "without a kind"),
     ],
 )
 def test_config_refuses_bad_values(values, message):

@@ -107,7 +107,7 @@ def test_ranking_of_a_complete_list_is_exact(data):
 
 def test_ranking_over_a_graph_finds_most_of_the_exact_result(data):
     rows, queries = data
-    graph = build_index(rows.vectors, IndexConfig(kind="hnsw", threads=1))
+    graph = build_index(rows.vectors, IndexConfig(kind="hnsw", parameters={"threads": 1}))
     allowed = bitmap.from_mask(np.random.default_rng(0).random(900) < 0.5)
     for bits in (None, allowed):
         exact = fused_search(rows, queries, 20, allowed=bits).rows

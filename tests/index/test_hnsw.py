@@ -10,7 +10,7 @@ import pytest
 from index import bitmap
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.flat import FlatIndex
-from index.hnsw import HnswIndex, HnswParameters
+from index.hnsw import GRAPH, HnswIndex, HnswParameters
 
 SMALL = HnswParameters(m=8, ef_construction=40, ef_search=32, threads=1)
 
@@ -23,9 +23,9 @@ def built(unit_vectors):
 
 def test_load_gives_the_same_index(built, tmp_path):
     vectors, index = built
-    index.save(tmp_path / "graph")
+    index.save(tmp_path)
     np.save(tmp_path / "vectors.npy", vectors)
-    loaded = HnswIndex.load(tmp_path / "graph", np.load(tmp_path / "vectors.npy", mmap_mode="r"), SMALL)
+    loaded = HnswIndex.load(tmp_path, np.load(tmp_path / "vectors.npy", mmap_mode="r"), SMALL)
     before, after = index.search(vectors[:50], 10), loaded.search(vectors[:50], 10)
     np.testing.assert_array_equal(before.rows, after.rows)
     np.testing.assert_array_equal(before.scores, after.scores)
@@ -34,9 +34,10 @@ def test_load_gives_the_same_index(built, tmp_path):
 
 def test_build_on_one_thread_is_the_same_each_time(built, tmp_path):
     vectors, index = built
-    index.save(tmp_path / "one")
-    HnswIndex.build(vectors, SMALL).save(tmp_path / "two")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    for name, built_one in (("one", index), ("two", HnswIndex.build(vectors, SMALL))):
+        (tmp_path / name).mkdir()
+        built_one.save(tmp_path / name)
+    assert (tmp_path / "one" / GRAPH).read_bytes() == (tmp_path / "two" / GRAPH).read_bytes()
 
 
 @pytest.mark.parametrize("share", [0.97, 0.7, 0.3, 0.02, 0.001])
@@ -67,15 +68,15 @@ def test_walk_that_ends_in_an_island_is_completed_by_exact_search():
 
 def test_load_refuses_a_missing_or_cut_file(built, tmp_path):
     vectors, index = built
-    with pytest.raises(SnapshotDamagedError, match="graph"):
-        HnswIndex.load(tmp_path / "graph", vectors)
-    index.save(tmp_path / "graph")
+    with pytest.raises(SnapshotDamagedError, match=r"hnsw\.faiss"):
+        HnswIndex.load(tmp_path, vectors)
+    index.save(tmp_path)
     with pytest.raises(SnapshotDamagedError, match="3000 rows x 16; want IndexHNSWFlat of 2999 x 16"):
-        HnswIndex.load(tmp_path / "graph", vectors[:2999])
-    content = (tmp_path / "graph").read_bytes()
-    (tmp_path / "graph").write_bytes(content[: len(content) // 2])
-    with pytest.raises(SnapshotDamagedError, match="graph is no FAISS index"):
-        HnswIndex.load(tmp_path / "graph", vectors)
+        HnswIndex.load(tmp_path, vectors[:2999])
+    content = (tmp_path / GRAPH).read_bytes()
+    (tmp_path / GRAPH).write_bytes(content[: len(content) // 2])
+    with pytest.raises(SnapshotDamagedError, match=r"hnsw\.faiss is no FAISS index"):
+        HnswIndex.load(tmp_path, vectors)
 
 
 def test_parameters_out_of_range_are_refused():

@@ -87,7 +87,9 @@ def test_tie_at_the_last_place_among_fresh_rows_is_cut_in_id_order():
 def test_exclusion_never_leaves_a_result_short(live, unit_vectors):
     vectors = unit_vectors(300)
     item_ids = [f"{row:03}" for row in range(300)]
-    live = LiveIndex(item_ids, vectors, build_index(vectors, IndexConfig(kind="hnsw", threads=1)), sequence=0)
+    live = LiveIndex(
+        item_ids, vectors, build_index(vectors, IndexConfig(kind="hnsw", parameters={"threads": 1})), sequence=0
+    )
     near = live.search(vectors[:1], 100)[0].item_ids
     hits = live.search(vectors[:1], 50, [SearchOptions(exclude=[*near, "unknown"])])[0]
     assert len(hits.item_ids) == 50
@@ -106,7 +108,9 @@ def test_candidates_are_the_only_ones_returned(live):
 def test_every_way_to_search_gives_the_same_floats(unit_vectors):
     vectors, queries = unit_vectors(500, 33), unit_vectors(8, 33, seed=1)
     item_ids = [f"{row:03}" for row in range(500)]
-    live = LiveIndex(item_ids, vectors, build_index(vectors, IndexConfig(kind="hnsw", threads=1)), sequence=0)
+    live = LiveIndex(
+        item_ids, vectors, build_index(vectors, IndexConfig(kind="hnsw", parameters={"threads": 1})), sequence=0
+    )
     fresh = LiveIndex([], vectors[:0], FlatIndex(vectors[:0]), sequence=0)
     fresh.apply(item_ids, vectors, sequence=1)
     exact = live.search(queries, 500, [SearchOptions(exact=True)] * 8)
@@ -123,7 +127,9 @@ def test_every_way_to_search_gives_the_same_floats(unit_vectors):
 def test_batch_of_different_options_equals_single_searches(unit_vectors):
     vectors, queries = unit_vectors(400), unit_vectors(12, seed=1)
     item_ids = [f"{row:03}" for row in range(400)]
-    live = LiveIndex(item_ids, vectors, build_index(vectors, IndexConfig(kind="hnsw", threads=1)), sequence=0)
+    live = LiveIndex(
+        item_ids, vectors, build_index(vectors, IndexConfig(kind="hnsw", parameters={"threads": 1})), sequence=0
+    )
     live.apply(item_ids[::9], unit_vectors(45, seed=2), deleted=item_ids[1::9], sequence=1)
     shared = item_ids[::3]
     kinds = [

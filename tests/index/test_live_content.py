@@ -31,7 +31,7 @@ def live(bags_of) -> LiveIndex:
 def big(unit_vectors, zipf_bags) -> LiveIndex:
     """A graph of 500 items; 45 are replaced, 60 deleted, 40 new, and some of it changed again."""
     vectors, item_ids = unit_vectors(500, 33), [f"{row:03}" for row in range(500)]
-    base = build_index(vectors, IndexConfig(kind="hnsw", threads=1))
+    base = build_index(vectors, IndexConfig(kind="hnsw", parameters={"threads": 1}))
     live = LiveIndex(item_ids, vectors, base, sequence=0, content=SparseIndex(zipf_bags(500)))
     live.apply(item_ids[:45], unit_vectors(45, 33, seed=5), deleted=item_ids[90:150], sequence=1, bags=zipf_bags(45))
     new = [f"n{number:02}" for number in range(40)]

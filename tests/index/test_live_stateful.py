@@ -51,7 +51,7 @@ class LiveIndexMachine(RuleBasedStateMachine):
         ordered = sorted(base, key=lambda item_id: item_id.encode())
         matrix = np.array([base[item_id][0] for item_id in ordered], dtype=np.float32).reshape(-1, 2)
         sparse = SparseIndex(_bags_of(base[item_id][1] for item_id in ordered)) if content else None
-        config = IndexConfig(kind=kind, bits=1, tables=1, probes=1)
+        config = IndexConfig(kind=kind, parameters={"bits": 1, "tables": 1, "probes": 1} if kind == "lsh" else {})
         self.live = LiveIndex(ordered, matrix, build_index(matrix, config), sequence=0, content=sparse)
         assert self.live.has_content == content
         self.items = dict(base)

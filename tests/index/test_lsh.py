@@ -89,7 +89,7 @@ def test_rule_grows_with_rows_and_target():
     assert LshParameters.for_target(1000, target_recall=0.99).tables > small.tables
 
 
-@pytest.mark.parametrize("values", [{"bits": 0}, {"bits": 25}, {"tables": 0}, {"probes": 17}, {"seed": -1}])
+@pytest.mark.parametrize("values", [{"bits": -1}, {"bits": 25}, {"tables": -1}, {"probes": 17}, {"seed": -1}])
 def test_parameters_out_of_range_are_refused(values):
     with pytest.raises(InvalidIndexConfigError, match=f"{next(iter(values))} is"):
         LshParameters(**{"bits": 4, "tables": 2, "probes": 1, "seed": 0, **values})

@@ -13,7 +13,7 @@ from index.space import load_space, save_space
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "lsh"])
 def test_load_gives_the_same_vectors_and_results(unit_vectors, tmp_path, kind):
     vectors = unit_vectors(400)
-    index = build_index(vectors, IndexConfig(kind=kind, threads=1))
+    index = build_index(vectors, IndexConfig(kind=kind))
     save_space(tmp_path, vectors, index)
     mapped, loaded = load_space(tmp_path)
     np.testing.assert_array_equal(mapped, vectors)

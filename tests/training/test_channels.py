@@ -27,7 +27,7 @@ from training.channels import LiveChannel, RemoteChannel, live_channel
 from training.recommender import CandidateSet, EvaluationUser
 
 pytestmark = pytest.mark.slow
-CONFIG = IndexConfig(tables=8, bits=2, probes=3)
+CONFIG = IndexConfig(kind="lsh", parameters={"tables": 8, "bits": 2, "probes": 3})
 HISTORY = ("a00", "a01", "a02")
 # The features are those of the table: over the wire none given means those stored.
 USER = EvaluationUser(user_id="ua00", features={"country": "de"}, history=HISTORY, exclude=frozenset(HISTORY))
@@ -38,7 +38,7 @@ def generation(trained: Any, request: pytest.FixtureRequest) -> Generation:
     item_ids, features, _ = DataFolder.open(trained.data).items()
     model = load_artifact(trained.model)
     model.fusion = FusionWeights(seen=request.param, unseen=2 * request.param, unseen_offset=request.param / 10)
-    return generation_in_memory(model, item_ids, features, counts={"b01": 3}, config=CONFIG)
+    return generation_in_memory(model, item_ids, features, counts={"b01": 3}, config=IndexConfig())
 
 
 def _everything(generation: Generation) -> CandidateSet:
@@ -132,7 +132,7 @@ def served(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     rebuild(folder / "model", folder / "catalog.sqlite", folder / "snapshots")
     train = DataFolder.open(trained.data).interactions().filter(pl.col("split") == "train")
     counts = dict(train.group_by("item_id").len().iter_rows())
-    generation = generation_in_memory(model, items, features, counts=counts, config=CONFIG)
+    generation = generation_in_memory(model, items, features, counts=counts, config=IndexConfig())
     server = RecallServer(ServerConfig(port=0, threads=4, grace_seconds=1.0))
     system = RecallSystem.start(folder / "snapshots", folder / "catalog.sqlite")
     try:

@@ -1,0 +1,104 @@
+"""The kinds of index that can be a base: how each is built, written and read, by its name.
+
+A kind has a frozen dataclass of parameters, whose fields may be named in a config, and a class with
+
+- `build(vectors, parameters)`: over [n, dim] float32 rows of about equal length, which it keeps,
+- `save(folder)`: writes what cannot be made again quickly, beside the vectors (`index.space`),
+- `load(folder, vectors, parameters)`: reads that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from index.errors import InvalidIndexConfigError
+from index.flat import FlatIndex, FlatParameters
+from index.hnsw import HnswIndex, HnswParameters
+from index.lsh import HyperplaneLsh, LshParameters
+from index.protocols import FloatArray, Parameters, VectorIndex
+
+
+class BaseIndex(VectorIndex, Protocol):
+    """A `VectorIndex` that can be written beside its vectors."""
+
+    def save(self, folder: Path) -> None:
+        """Writes what `load` of the kind reads, below `folder`, which exists."""
+
+
+class KindParameters(Protocol):
+    """The parameters of a kind."""
+
+    def as_dict(self) -> Mapping[str, int | float | str]:
+        """Returns the values by name."""
+
+
+P = TypeVar("P", bound=KindParameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[P]):
+    """How one kind is made.
+
+    Attributes:
+        parameters: Its dataclass of parameters; every field has a default.
+        build: Makes an index of vectors, [n, dim] float32.
+        load: Reads what the index's `save` wrote into a folder, with the same vectors and parameters.
+    """
+
+    parameters: type[P]
+    build: Callable[[FloatArray, P], BaseIndex]
+    load: Callable[[Path, FloatArray, P], BaseIndex]
+
+
+KINDS: dict[str, Kind[Any]] = {
+    "flat": Kind(parameters=FlatParameters, build=FlatIndex.build, load=FlatIndex.load),
+    "hnsw": Kind(parameters=HnswParameters, build=HnswIndex.build, load=HnswIndex.load),
+    "lsh": Kind(parameters=LshParameters, build=HyperplaneLsh.build, load=HyperplaneLsh.load),
+}
+
+
+def kind_named(name: str) -> Kind[Any]:
+    """Returns a kind.
+
+    Raises:
+        InvalidIndexConfigError: There is none of that name.
+    """
+    if name not in KINDS:
+        raise InvalidIndexConfigError(f"kind is {name!r}; want one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def parameters_of(name: str, values: Mapping[str, int | float | str]) -> KindParameters:
+    """Returns the parameters of a kind with some values set.
+
+    Raises:
+        InvalidIndexConfigError: The kind, a name, a type or a value is wrong.
+    """
+    made = kind_named(name).parameters
+    defaults = {field.name: field.default for field in fields(made)}
+    for key, value in values.items():
+        if key not in defaults:
+            raise InvalidIndexConfigError(f"{key!r} is no parameter of kind {name}; known are {sorted(defaults)}")
+        wanted = type(defaults[key])
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise InvalidIndexConfigError(f"{key} is {value!r}; want {wanted.__name__} for kind {name}")
+    parameters: KindParameters = made(**values)
+    return parameters
+
+
+def build_kind(name: str, vectors: FloatArray, values: Mapping[str, int | float | str]) -> BaseIndex:
+    """Builds an index of a kind; see `index.factory.build_index`."""
+    return kind_named(name).build(vectors, parameters_of(name, values))
+
+
+def load_kind(name: str, folder: Path, vectors: FloatArray, values: Parameters) -> BaseIndex:
+    """Reads an index of a kind that was saved in `folder`.
+
+    Raises:
+        InvalidIndexConfigError: The kind or a parameter is unknown.
+        SnapshotDamagedError: A file is missing or unreadable.
+    """
+    return kind_named(name).load(folder, vectors, parameters_of(name, values))
