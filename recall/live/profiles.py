@@ -17,21 +17,29 @@ from recall.model.bags import unit_weights
 from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
 PROFILE_TOKENS = 1024
-"""Most tokens of a profile; more cost time with every posting and say little about the user."""
+"""Most tokens of a profile; more cost time with every posting and say little about the user (docs/benchmarks/profiles.md)."""
 
 _ITEMS_AT_ONCE = 1 << 14
 """Items whose bags are held at once; their tokens take some 50 bytes each on the way to the profiles."""
 
 
-def user_profiles(index: LiveIndex, histories: Sequence[Sequence[str]], weights: FusionWeights) -> Bags:
+def user_profiles(
+    index: LiveIndex,
+    histories: Sequence[Sequence[str]],
+    weights: FusionWeights,
+    *,
+    num_tokens: int | None = PROFILE_TOKENS,
+) -> Bags:
     """Returns one profile a history.
 
     Args:
         index: Holds the bags of the items.
         histories: Item ids; one that comes twice counts twice. Of one without tokens only an offset is left.
         weights: What the profiles carry.
+        num_tokens: Most tokens of a profile, at least 1; None keeps all.
     """
-    return Bags.joined([_profiles_of_some(index, some, weights) for some in _parts(histories)])
+    parts = [profiles_of(_sums(index, some), weights, num_tokens=num_tokens) for some in _parts(histories)]
+    return Bags.joined(parts)
 
 
 def _parts(histories: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
@@ -48,21 +56,21 @@ def _parts(histories: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
         yield part
 
 
-def _profiles_of_some(index: LiveIndex, histories: Sequence[Sequence[str]], weights: FusionWeights) -> Bags:
+def _sums(index: LiveIndex, histories: Sequence[Sequence[str]]) -> Bags:
     bags, held = index.gather_bags([item_id for history in histories for item_id in history])
     owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])[held]
     num_tokens = np.bincount(owners, weights=np.diff(bags.offsets), minlength=len(histories)).astype(np.int64)
     # The items of a history stand side by side, so their bags are one row already; equal tokens add up.
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(num_tokens)])
-    return profiles_of(Bags(tokens=bags.tokens, weights=bags.weights, offsets=ends), weights)
+    return Bags(tokens=bags.tokens, weights=bags.weights, offsets=ends)
 
 
-def profiles_of(sums: Bags, weights: FusionWeights) -> Bags:
+def profiles_of(sums: Bags, weights: FusionWeights, *, num_tokens: int | None = PROFILE_TOKENS) -> Bags:
     """Returns the profiles made of the tokens of each row, which may come several times and in any order."""
     rows, tokens, added = _rows(sums), sums.tokens[: sums.num_tokens], sums.weights[: sums.num_tokens]
     known = tokens != UNSEEN
     plain = Bags.of(in_space(tokens[known], unseen=False), added[known], _offsets(rows[known], len(sums)))
-    return _weighted(unit_profiles(plain), weights)
+    return _weighted(unit_profiles(plain, num_tokens), weights)
 
 
 def emptied(profiles: Bags, gone: NDArray[np.bool_]) -> Bags:
@@ -83,9 +91,9 @@ def _weighted(plain: Bags, weights: FusionWeights) -> Bags:
     return Bags.of(np.concatenate(tokens)[order], np.concatenate(factors).astype(np.float32)[order], offsets)
 
 
-def unit_profiles(sums: Bags) -> Bags:
-    """Returns the strongest tokens of each bag, scaled to length 1 where there are any."""
-    kept = strongest(sums, PROFILE_TOKENS)
+def unit_profiles(sums: Bags, num_tokens: int | None = PROFILE_TOKENS) -> Bags:
+    """Returns the strongest tokens of each bag, None for all, scaled to length 1 where there are any."""
+    kept = sums if num_tokens is None else strongest(sums, num_tokens)
     return Bags.of(kept.tokens, unit_weights(kept.weights, kept.offsets), kept.offsets)
 
 

@@ -140,3 +140,13 @@ def test_an_item_with_more_tokens_than_a_profile_makes_one_of_its_strongest():
 def test_emptied_profiles_leave_the_others_as_they_are():
     bags = bags_of({1: 1.0}, {2: 1.0, 3: 2.0}, {4: 1.0})
     assert rows_of(emptied(bags, np.array([True, False, True]))) == [{}, {2: 1.0, 3: 2.0}, {}]
+
+
+def test_a_cap_may_be_given_and_left_out(make_index):
+    index = make_index({token: 1.0 + token for token in range(2, 2000)}, {1: 0.5})
+    histories = [["i0000"], ["i0001"]]
+    for cap, lowest in ((3, 1997), (None, 2), (1998, 2)):
+        wide, narrow = rows_of(user_profiles(index, histories, FusionWeights(seen=1.0), num_tokens=cap))
+        assert sorted(wide) == list(range(lowest, 2000))
+        assert np.linalg.norm(list(wide.values())) == pytest.approx(1.0)
+        assert narrow == {1: 1.0}
