@@ -8,8 +8,6 @@ import platform
 import subprocess
 from pathlib import Path
 
-import torch
-
 _ROOT = Path(__file__).resolve().parents[1]
 _CODE = ("index", "recall", "training", ":!recall/serving", ":!recall/cli")
 """What decides the figures of a model. A commit of documents, scripts or the server makes no other model."""
@@ -17,20 +15,26 @@ _CODE = ("index", "recall", "training", ":!recall/serving", ":!recall/cli")
 
 def machine() -> str:
     """Returns the machine in words: cores, memory, system, versions, device."""
+    import torch  # here: a process that asks for the commit alone, to measure memory, stays small
+
     versions = f"{platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return f"{os.cpu_count()} cores ({_processor()}), {_memory_gib()} GiB of memory, {device}, {versions}"
 
 
-def code_commit() -> str:
+def code_commit(*paths: str) -> str:
     """Returns the last commit that touched the code, with a digest of what has changed since, where something has.
 
     Where git or the repository is missing it is `unknown`.
+
+    Args:
+        paths: What counts as the code; by default all that decides the figures of a model.
     """
-    commit = _git("log", "-1", "--format=%H", "--", *_CODE)
+    code = paths or _CODE
+    commit = _git("log", "-1", "--format=%H", "--", *code)
     if not commit:
         return "unknown"
-    changes = _git("status", "--porcelain", "--", *_CODE) + _git("diff", "HEAD", "--", *_CODE)
+    changes = _git("status", "--porcelain", "--", *code) + _git("diff", "HEAD", "--", *code)
     return f"{commit}+{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else commit
 
 
