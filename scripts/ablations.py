@@ -18,7 +18,8 @@ from pathlib import Path
 from kept import Json, keep
 from quality_run import Run, candidate_names, evaluated, trained
 from recall.errors import ConfigError
-from recall.tables import VALIDATION
+from recall.model.features import bag_tokens
+from recall.tables import VALIDATION, DataFolder
 from training.compare import Difference, compare_files
 
 SETS = ("citeulike-a-dropoutnet", "ml-1m-cold")
@@ -58,11 +59,13 @@ class Variant:
         title: In words.
         config: Lines of TOML for `recall train --config`, dotted keys only.
         with_features: Whether the model sees features.
+        wider_than: It changes only sets of more values than this; 0 for anything else.
     """
 
     title: str
     config: str = ""
     with_features: bool = True
+    wider_than: int = 0
 
     def config_file(self, file: Path, *, base: str) -> Path:
         """Writes the configuration, below the lines of `base`."""
@@ -87,6 +90,12 @@ VARIANTS = {
     "content-rank-256": Variant(title="projection of rank 256", config="towers.content_projection = {rank = 256}"),
     "idf-power-1": Variant(title="IDF to the power 1.0", config="towers.idf_power = 1.0"),
     "idf-power-2": Variant(title="IDF to the power 2.0", config="towers.idf_power = 2.0"),
+    "minhash-16": Variant(
+        title="sets of more than 16 values as 16 MinHash tokens", config="towers.minhash = 16", wider_than=16
+    ),
+    "minhash-64": Variant(
+        title="sets of more than 64 values as 64 MinHash tokens", config="towers.minhash = 64", wider_than=64
+    ),
     "depth-0": Variant(
         title="features through a linear map", config="towers.feature_decoder = {width = 512, depth = 0}"
     ),
@@ -116,6 +125,30 @@ def chosen_variants(names: Sequence[str] | None) -> tuple[str, ...]:
         if name not in VARIANTS:
             raise ConfigError(f"variant {name!r} is unknown; choose from {', '.join(VARIANTS)}")
     return tuple(dict.fromkeys((DEFAULT, *(VARIANTS if names is None else names))))
+
+
+def changes_nothing(name: str, data: Path) -> bool:
+    """Returns whether a variant is the default in this data folder, for want of sets that are wide enough.
+
+    Raises:
+        DataError: The data folder cannot be read.
+    """
+    wider_than = VARIANTS[name].wider_than
+    return bool(wider_than) and widest_set(DataFolder.open(data)) <= wider_than
+
+
+def widest_set(folder: DataFolder) -> int:
+    """Returns the most distinct values of any set feature of an item or user; 0 where there is none."""
+    sides = ((folder.schema.item_features, folder.items()[1]), (folder.schema.user_features, folder.users()[1]))
+    widths = (
+        len(set(bag_tokens(spec, row[spec.name])))
+        for specs, rows in sides
+        for spec in specs
+        if spec.kind == "set"
+        for row in rows
+        if spec.name in row
+    )
+    return max(widths, default=0)
 
 
 def variant_run(run: Run, name: str, *, base: str = "") -> Run:

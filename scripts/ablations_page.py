@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ablations import DEFAULT, FIGURES, SERVED, VARIANTS
 from kept import Json
+from page_table import markdown_table, with_interval
 from provenance import short
 
 _FIGURE_NAMES = tuple(figure.name for figure in FIGURES)
@@ -41,6 +42,7 @@ another seed.
 - *MiB* is the size of the artifact. A table of ids grows with the catalogue, DHE does not.
 - *ids alone* has no features: an unseen id tells nothing, so its cold items stand where chance puts them, beside
   `random`. Hashing an id is no remedy for that, and none is claimed.
+- A limit on the width of sets (`minhash-16`, `minhash-64`) is measured only where a set is wider.
 
 Settings of each variant, as `recall train --config` takes them:
 
@@ -86,8 +88,7 @@ def _settings() -> Iterator[str]:
 def _section(title: str, results: Sequence[Json]) -> str:
     commands = dict.fromkeys(f"`{result['command']}`" for result in results)
     lines = [f"## {title}", "", ", ".join(commands), ""]
-    lines += ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    lines += ["| " + " | ".join(cells) + " |" for cells in table_rows(results)]
+    lines += markdown_table(HEADER, table_rows(results))
     return "\n".join(lines) + "\n"
 
 
@@ -117,12 +118,7 @@ def _cells(result: Json, channel: str) -> Iterator[str]:
         if figure is None:
             yield from ("-", "-")
             continue
-        yield _with_interval([figure[key] for key in ("value", "low", "high")], "")
+        yield with_interval(figure["value"], figure["low"], figure["high"])
         is_default = result["variant"] == DEFAULT and channel == SERVED
-        keys = ("difference", "difference_low", "difference_high")
-        yield "" if is_default else _with_interval([figure[key] for key in keys], "+")
-
-
-def _with_interval(values: Sequence[float], sign: str) -> str:
-    value, low, high = (f"{value:{sign}.4f}".replace("0.", ".", 1) for value in values)
-    return f"{value} [{low}, {high}]"
+        difference = (figure["difference"], figure["difference_low"], figure["difference_high"])
+        yield "" if is_default else with_interval(*difference, sign="+")

@@ -4,19 +4,20 @@
     python scripts/benchmark_ablations.py --only ml-1m-cold --variants id-table,no-gate
 
 A variant is the default recipe with one setting changed (`ablations.VARIANTS`); the default is always measured before
-them. Each takes a training of its own: what is finished is kept, and the same command goes on where it was stopped. A
-model counts for one configuration, seed and commit of the code.
+them, and without --only both sets of `ablations.SETS` are. Each takes a training of its own: what is finished is kept,
+and the same command goes on where it was stopped. A model counts for one configuration, seed and commit of the code.
+A variant that changes nothing in a data set is passed over.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ablations import DEFAULT, SERVED, SETS, VARIANTS, chosen_variants, measure_variant, variant_run
+from ablations import DEFAULT, SERVED, SETS, VARIANTS, changes_nothing, chosen_variants, measure_variant, variant_run
 from ablations_page import HEADER, page, table_rows
+from benchmark_options import BENCHMARKS, QUICK_CONFIG, DataRoot, Only, Page, Quick, Seed, Work
 from job import run
 from kept import Json as Parsed
 from provenance import code_commit, machine
@@ -25,27 +26,19 @@ from quality_run import Run
 from recall.cli.arguments import Json
 from recall.cli.output import report, say, table_lines
 
-_ROOT = Path(__file__).resolve().parents[1]
 _QUICK_VARIANTS = ("id-only-table",)
-_QUICK_BASE = "epochs = 2\n"
 
 
 def main(
-    only: Annotated[str | None, typer.Option("--only", help=f"One data set; by default {' and '.join(SETS)}.")] = None,
+    only: Only = None,
     variants: Annotated[
         str | None, typer.Option("--variants", help=f"Some of {','.join(VARIANTS)}; by default all.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training.")] = 0,
-    data_root: Annotated[Path, typer.Option("--data-root", help="Folder of the data folders.")] = DATA_ROOT,
-    work: Annotated[Path, typer.Option("--work", help="Where models and results are kept.")] = (
-        _ROOT / ".benchmarks" / "ablations"
-    ),
-    page_file: Annotated[
-        Path | None, typer.Option("--page", help="Page to write anew from all results in --work.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A synthetic set of 400 items, two epochs, one variant.")
-    ] = False,
+    seed: Seed = 0,
+    data_root: DataRoot = DATA_ROOT,
+    work: Work = BENCHMARKS / "ablations",
+    page_file: Page = None,
+    quick: Quick = False,
     json: Json = None,
 ) -> None:
     """Train the default recipe with one setting changed at a time, rank the validation part, keep every step."""
@@ -60,13 +53,16 @@ def main(
     results = []
     for folder in folders:
         shared = Run(data=folder, work=work, seed=seed, commit=commit)
-        default = variant_run(shared, DEFAULT, base=_QUICK_BASE if quick else "")
+        default = variant_run(shared, DEFAULT, base=QUICK_CONFIG if quick else "")
         command = (
             f"python scripts/benchmark_ablations.py {'--quick' if quick else f'--only {folder.name}'} --seed {seed}"
         )
         for place, name in enumerate(names, start=1):
+            if changes_nothing(name, folder):
+                say(f"{folder.name}: variant {name} changes nothing here: no set is that wide; it is passed over")
+                continue
             say(f"{folder.name}: variant {name}, {place} of {len(names)}")
-            one = variant_run(shared, name, base=_QUICK_BASE if quick else "")
+            one = variant_run(shared, name, base=QUICK_CONFIG if quick else "")
             results.append(measure_variant(default, one, name=name, command=command))
             if page_file is not None:
                 page_file.write_text(page(work), encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark_options import BENCHMARKS, QUICK_CONFIG, DataRoot, Only, Page, Quick, Seed, Work
 from job import run
 from kept import Json as Parsed
 from provenance import code_commit, machine
@@ -26,24 +27,18 @@ from recall.cli.arguments import Json
 from recall.cli.output import report, say, table_lines
 from training.baselines.linear import require_implicit
 
-_ROOT = Path(__file__).resolve().parents[1]
-
 
 def main(
-    only: Annotated[str | None, typer.Option("--only", help="One data set; by default all of them.")] = None,
+    only: Only = None,
     features: Annotated[
         str | None,
         typer.Option("--features", help="items.title,users.age,..., or none, for model and baselines; by default all."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training.")] = 0,
-    data_root: Annotated[Path, typer.Option("--data-root", help="Folder of the data folders.")] = DATA_ROOT,
-    work: Annotated[Path, typer.Option("--work", help="Where models and results are kept.")] = (
-        _ROOT / ".benchmarks" / "quality"
-    ),
-    page_file: Annotated[
-        Path | None, typer.Option("--page", help="Page to write anew from all results in --work.")
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A synthetic set of 400 items, two epochs.")] = False,
+    seed: Seed = 0,
+    data_root: DataRoot = DATA_ROOT,
+    work: Work = BENCHMARKS / "quality",
+    page_file: Page = None,
+    quick: Quick = False,
     json: Json = None,
 ) -> None:
     """Train with the default recipe, rank the test part beside the baselines, keep every finished step."""
@@ -68,7 +63,7 @@ def main(
 
 def _quick_run(work: Path, seed: int, commit: str) -> Run:
     data, config = quick_data(work), work / "quick.toml"
-    config.write_text("epochs = 2\n", encoding="utf-8")
+    config.write_text(QUICK_CONFIG, encoding="utf-8")
     return Run(data=data, work=work, seed=seed, commit=commit, config=config)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from kept import Json
+from page_table import markdown_table, with_interval
 from provenance import short
 from quality_run import CANDIDATES, CHANNELS
 from training.protocol import SLICE_NAMES
@@ -55,8 +56,7 @@ def table_rows(results: Sequence[Json]) -> list[tuple[str, ...]]:
 
 def _section(name: str, results: Sequence[Json]) -> str:
     lines = [f"## {name}", "", *(_run_line(result) for result in results), ""]
-    lines += ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    lines += ["| " + " | ".join(cells) + " |" for cells in table_rows(results)]
+    lines += markdown_table(HEADER, table_rows(results))
     return "\n".join(lines) + "\n"
 
 
@@ -93,5 +93,4 @@ def _figures(rows: Rows, part: str) -> dict[tuple[str, int], tuple[str, ...]]:
 
 
 def _cell(row: Json) -> str:
-    value, low, high = (f"{row[name]:.4f}".removeprefix("0") for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return with_interval(row["value"], row["low"], row["high"])
