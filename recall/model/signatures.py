@@ -1,0 +1,123 @@
+"""MinHash signatures of token sets (Broder, 1997), and their bands as keys of hash tables.
+
+A signature holds the least value of a set's tokens under each of `num_permutations` permutations. Two sets agree in one
+with probability J, their Jaccard similarity: the share in which they agree estimates J with the standard error
+sqrt(J (1 - J) / num_permutations). Cut into b bands of r values, two sets have a band in common with probability
+1 - (1 - J^r)^b (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4.2).
+
+Format, fixed for ever by a test: permutations and values are those of datasketch's MinHash in its scheme `affine32`, of
+the lower halves of the tokens, seeded with `seed`; the key of values v1 ... vr is the upper half of h, where h is 0 at
+first and becomes mix(h + v + 1) with each, and mix is that of `codes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recall.model.codes import IdArray, mixed
+from recall.model.token_sets import TokenSets
+
+Signature = NDArray[np.uint32]
+
+_SCHEME = "affine32"
+_LOWER_HALF = np.uint64(0xFFFFFFFF)
+_CACHED = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banding:
+    """Signatures cut into bands.
+
+    Attributes:
+        num_permutations: Values of a signature; those beyond the last whole band are not used.
+        rows_per_band: r, values of a band.
+        seed: Chooses the permutations, below 2^32.
+    """
+
+    num_permutations: int
+    rows_per_band: int
+    seed: int = 1
+
+    @classmethod
+    def for_threshold(cls, threshold: float, probability: float, *, num_permutations: int = 96) -> Banding:
+        """Returns the most selective bands that find a pair of sets of similarity `threshold` with this probability.
+
+        Of all r whose num_permutations // r bands do so, that is the greatest: the fewer unlike sets share a band.
+
+        Args:
+            threshold: Jaccard similarity, above 0 and at most 1.
+            probability: Below 1. More similar pairs are found with a greater one.
+            num_permutations: Values of a signature.
+
+        Raises:
+            ValueError: Not even bands of one value do.
+        """
+        for rows in range(num_permutations, 0, -1):
+            banding = cls(num_permutations=num_permutations, rows_per_band=rows)
+            if banding.probability(threshold) >= probability:
+                return banding
+        raise ValueError(
+            f"{num_permutations} permutations cannot find pairs of similarity {threshold} with probability "
+            f"{probability}; take more, or lower one of the two"
+        )
+
+    @property
+    def num_bands(self) -> int:
+        """b, number of whole bands."""
+        return self.num_permutations // self.rows_per_band
+
+    def probability(self, similarity: float) -> float:
+        """Returns the chance that two sets of this Jaccard similarity have a band in common."""
+        return float(1 - (1 - similarity**self.rows_per_band) ** self.num_bands)
+
+    def keys(self, sets: TokenSets) -> NDArray[np.uint32]:
+        """Returns a key a band of sets that are not empty, [n, num_bands] uint32."""
+        return self.keys_of(signatures(sets, self.num_permutations, seed=self.seed))
+
+    def keys_of(self, values: Signature) -> NDArray[np.uint32]:
+        """Returns a key a band of signatures, [n, num_bands] uint32.
+
+        Args:
+            values: [n, num_permutations] uint32.
+        """
+        used = values[:, : self.num_bands * self.rows_per_band].reshape(-1, self.num_bands, self.rows_per_band)
+        keys: IdArray = np.zeros(used.shape[:2], dtype=np.uint64)
+        for place in range(self.rows_per_band):
+            keys = mixed(keys + used[:, :, place].astype(np.uint64) + np.uint64(1))
+        return (keys >> np.uint64(32)).astype(np.uint32)
+
+
+def signatures(sets: TokenSets, num_permutations: int, *, seed: int) -> Signature:
+    """Returns the MinHash signatures of sets, [n, num_permutations] uint32; that of an empty one is of greatest values.
+
+    Args:
+        sets: The sets.
+        num_permutations: Values of a signature.
+        seed: Chooses the permutations, below 2^32.
+    """
+    from datasketch import MinHash  # half a second, which only those who look for twins pay
+
+    settings = {"permutations": _permutations(num_permutations, seed), "scheme": _SCHEME, "hashfunc": int}
+    out = np.empty((len(sets), num_permutations), dtype=np.uint32)
+    for row, sketch in enumerate(MinHash.generator(_halves(sets), num_perm=num_permutations, **settings)):
+        out[row] = sketch.hashvalues
+    return out
+
+
+def _halves(sets: TokenSets) -> Iterator[list[int]]:
+    halves = (sets.tokens & _LOWER_HALF).tolist()
+    return (halves[start:stop] for start, stop in zip(sets.offsets[:-1], sets.offsets[1:], strict=True))
+
+
+@lru_cache(maxsize=_CACHED)
+def _permutations(num_permutations: int, seed: int) -> Signature:
+    """Returns factors and summands, [2, num_permutations] uint32."""
+    from datasketch import MinHash
+
+    permutations: Signature = MinHash(num_permutations, seed=seed, scheme=_SCHEME).permutations
+    return permutations
