@@ -9,8 +9,8 @@ profile and the bag. A result is {"set", "model_id", "seed", "command", "commit"
 - a time for each cap: {"tokens", "cut", "profile_us", "scoring_us"}, `cut` being the share of users with more tokens.
 
 The sparse part of a query makes the profile from the bags of the history and scores every item by it. It is timed for
-one query after the other on one thread, all caps in turn in each round; a time is the median over rounds of the mean
-over users.
+one query after the other on one thread. All caps take turns at each user, in another order each round; a time is the
+mean over users of the median over rounds.
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ def sparse_times(served: Served, *, num_users: int) -> list[Json]:
     lengths = np.diff(served.profiles(known, FusionWeights(seen=1.0), None).offsets)
     drawn = np.random.default_rng(0).permutation(len(known))[:num_users]
     histories = served.histories([known[place] for place in drawn])
-    rounds = [[_round(served, sparse, histories, cap) for cap in CAPS] for _ in range(1 + _ROUNDS)][1:]  # warm by then
-    medians = np.median(np.array(rounds), axis=0)
+    rounds = [_round(served, sparse, histories, turn=turn) for turn in range(_ROUNDS)]
+    microseconds = 1e6 * np.median(rounds, axis=0).mean(axis=0)
     return [
         {
             "tokens": cap,
@@ -191,21 +191,21 @@ def sparse_times(served: Served, *, num_users: int) -> list[Json]:
             "profile_us": float(making),
             "scoring_us": float(scoring),
         }
-        for cap, (making, scoring) in zip(CAPS, medians, strict=True)
+        for cap, (making, scoring) in zip(CAPS, microseconds, strict=True)
     ]
 
 
 def _round(
-    served: Served, sparse: SparseIndex, histories: Sequence[Sequence[str]], cap: int | None
-) -> tuple[float, float]:
-    """Returns the mean microseconds of making a profile and of scoring all items by it."""
-    making = scoring = 0.0
-    weights = served.generation.model.fusion
-    for history in histories:
-        start = time.perf_counter()
-        profile = user_profiles(served.generation.index, [history], weights, num_tokens=cap)
-        made = time.perf_counter()
-        sparse.scores(profile)
-        making += made - start
-        scoring += time.perf_counter() - made
-    return making / len(histories) * 1e6, scoring / len(histories) * 1e6
+    served: Served, sparse: SparseIndex, histories: Sequence[Sequence[str]], *, turn: int
+) -> NDArray[np.float64]:
+    """Returns the seconds of making each profile and of scoring all items by it, [num_histories, len(CAPS), 2]."""
+    index, weights = served.generation.index, served.generation.model.fusion
+    seconds = np.empty((len(histories), len(CAPS), 2))
+    for row, history in enumerate(histories):
+        for column in np.roll(np.arange(len(CAPS)), turn):
+            start = time.perf_counter()
+            profile = user_profiles(index, [history], weights, num_tokens=CAPS[column])
+            made = time.perf_counter()
+            sparse.scores(profile)
+            seconds[row, column] = made - start, time.perf_counter() - made
+    return seconds
