@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import kept
-from ablations import DEFAULT, FIGURES, VARIANTS, chosen_variants, variant_run
+from ablations import DEFAULT, FIGURES, VARIANTS, changes_nothing, chosen_variants, variant_run
 from ablations_page import HEADER, page, table_rows
 from quality_data import data_folders
 from quality_run import Run
@@ -64,6 +64,28 @@ def test_default_comes_first_whatever_is_named():
     assert chosen_variants(["dim-64", "no-id", DEFAULT, "dim-64"]) == (DEFAULT, "dim-64", "no-id")
     with pytest.raises(ConfigError, match=r"'dim-65'.*dim-64"):
         chosen_variants(["dim-65"])
+
+
+def test_a_limit_on_sets_changes_nothing_where_no_set_is_wider(tmp_path):
+    def folder(name, *, item_tags, user_tags=None):
+        (tmp_path / name).mkdir()
+        pl.DataFrame({"user_id": ["u"], "item_id": ["a"]}).write_parquet(tmp_path / name / "interactions.parquet")
+        items = {"item_id": ["a", "b"], "title": ["x " * 99, "y"], "tags": [item_tags, None]}
+        pl.DataFrame(items, schema_overrides={"tags": pl.List(pl.String)}).write_parquet(
+            tmp_path / name / "items.parquet"
+        )
+        if user_tags is not None:
+            pl.DataFrame({"user_id": ["u"], "tags": [user_tags]}).write_parquet(tmp_path / name / "users.parquet")
+        return tmp_path / name
+
+    many = [f"t{n}" for n in range(17)]
+    narrow = folder("narrow", item_tags=[*many[1:], "T1"])  # 16 values, one of them written twice
+    assert changes_nothing("minhash-16", narrow)
+    assert not changes_nothing("dim-64", narrow)
+    wide, by_users = folder("wide", item_tags=many), folder("users", item_tags=["t"], user_tags=many)
+    for data in (wide, by_users):
+        assert not changes_nothing("minhash-16", data)
+        assert changes_nothing("minhash-64", data)
 
 
 def test_data_folders_are_found_by_name(tmp_path):
