@@ -43,7 +43,7 @@ from recall.errors import (
     TooLargeError,
     UnavailableError,
 )
-from recall.live.query import RecallQuery, Result, SimilarQuery
+from recall.live.query import RecallQuery, Result, SimilarBy, SimilarQuery
 from recall.live.records import ItemRecord
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
@@ -55,6 +55,7 @@ __all__ = [
     "RecallClient",
     "RecallQuery",
     "Result",
+    "SimilarBy",
     "SimilarQuery",
     "StatusReply",
     "UpsertReply",
@@ -145,7 +146,7 @@ class RecallClient:
         return result_of(self._call(self._stub.Recall, recall_request(query, min_sequence)))
 
     def similar(self, query: SimilarQuery, *, min_sequence: int = 0) -> Result:
-        """Returns the nearest neighbours of a stored item, or of features that need not be stored.
+        """Returns the nearest neighbours or the twins of a stored item, or of features that need not be stored.
 
         Args:
             query: The question; its features may hold every value that `checked_features` takes.
@@ -154,6 +155,7 @@ class RecallClient:
         Raises:
             NotFoundError: No item has the id.
             InvalidRequestError: Fields are invalid; all of them are listed.
+            NotReadyError: Twins are asked for, and the served snapshot was made before there were any.
         """
         return result_of(self._call(self._stub.SimilarItems, similar_request(query, min_sequence)))
 

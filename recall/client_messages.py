@@ -10,7 +10,7 @@ import numpy as np
 
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import features_from_message, features_to_messages
-from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery, limit_violations
+from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarBy, SimilarQuery, limit_violations
 from recall.live.records import ItemRecord
 from recall.schema import FeatureMap, FeatureValue
 from recall.v1 import recall_pb2 as pb
@@ -20,6 +20,7 @@ _ANSWERED_FROM = {
     pb.ANSWERED_FROM_FEATURES: AnsweredFrom.FEATURES,
     pb.ANSWERED_FROM_POPULARITY: AnsweredFrom.POPULARITY,
 }
+_SIMILAR_BY = {SimilarBy.VECTOR: pb.SIMILAR_BY_VECTOR, SimilarBy.TWINS: pb.SIMILAR_BY_TWINS}
 
 
 _INT32_BOUND, _INT64_BOUND = 1 << 31, 1 << 63
@@ -238,7 +239,11 @@ def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRe
     """
     _refuse_numbers(limit=query.limit, min_sequence=min_sequence)
     request = pb.SimilarItemsRequest(
-        limit=query.limit, exact=query.exact, min_sequence=min_sequence, exclude_item_ids=query.exclude
+        limit=query.limit,
+        by=_SIMILAR_BY[query.by],
+        exact=query.exact,
+        min_sequence=min_sequence,
+        exclude_item_ids=query.exclude,
     )
     if query.features is not None:
         features = features_to_messages(checked_features(query.features, path="item.features"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -74,14 +74,18 @@ def similar(
     target: Target,
     item_id: Annotated[str | None, typer.Option("--item-id", help="A stored item.")] = None,
     features: Features = None,
+    by: Annotated[
+        Literal["vector", "twins"],
+        typer.Option("--by", help="Near vectors, or twins: at least half of all words and tags in common."),
+    ] = "vector",
     limit: Limit = 10,
     exclude: Exclude = None,
     exact: Exact = False,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
-    """Show the nearest neighbours of a stored item, or of features that need not be stored."""
-    from recall.client import RecallClient, SimilarQuery, checked_features
+    """Show the nearest neighbours or the twins of a stored item, or of features that need not be stored."""
+    from recall.client import RecallClient, SimilarBy, SimilarQuery, checked_features
 
     given = json_object(features, "--features")
     if item_id is None and given is None:
@@ -92,6 +96,7 @@ def similar(
         limit=limit,
         exclude=id_list(exclude, "--exclude") or (),
         exact=exact,
+        by=SimilarBy(by),
     )
     with RecallClient(target, timeout_seconds=timeout) as client:
         result = client.similar(question)

@@ -19,6 +19,7 @@ from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.item_vectors import embed_stored, same_features
 from recall.live.records import StoredItem
+from recall.live.twin_search import stored_token_sets
 from recall.schema import FeatureMap
 
 _logger = logging.getLogger(__name__)
@@ -83,15 +84,22 @@ class Follower:
         tried = {i.item_id: t for i in live if (t := trials.get(i.item_id)) and same_features(t.features, i.features)}
         rest = [item for item in live if item.item_id not in tried]
         embedded = embed_stored(self.generation.model, [i.item_id for i in rest], [i.features for i in rest])
-        gone = [item.item_id for item in changes if item.deleted]
+        deleted = [*(item.item_id for item in changes if item.deleted), *embedded.skipped, *damaged]
+        self._apply_twins({i.item_id: i.features for i in live if i.item_id not in embedded.skipped}, deleted)
         self.generation.index.apply(
             [*tried, *embedded.item_ids],
             np.concatenate([_stacked(tried, self.generation.model.dim), embedded.vectors]),
-            deleted=[*gone, *embedded.skipped, *damaged],
+            deleted=deleted,
             sequence=sequence,
             bags=_joined_bags(tried, embedded.bags),
         )
         self._note(changes, embedded.skipped | damaged)
+
+    def _apply_twins(self, features: Mapping[str, FeatureMap], deleted: Sequence[str]) -> None:
+        """Writes twins; called before the index is, whose sequence says what both reflect."""
+        twins = self.generation.twins
+        if twins is not None:
+            twins.apply(list(features), stored_token_sets(twins.specs, list(features.values())), deleted=deleted)
 
     def _note(self, changes: Sequence[StoredItem], skipped: Mapping[str, str]) -> None:
         for item in changes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from index.live import LiveIndex
 from index.protocols import FloatArray
 from recall.live.popularity import Popularity
+from recall.live.twins import LiveTwins
 from recall.schema import DataSchema, FeatureMap
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Generation:
         unseen_popularity: The same for those items alone that the model has never seen in training, which `index` then
             tells apart; None where nothing looks for them (see `exploration.explorable`).
         skipped: Items stored at the time of the snapshot that were damaged or cannot be embedded, with the reason.
+        twins: Token sets of the items of `index`, written with it; None where the snapshot holds none.
     """
 
     model: Embedder
@@ -77,6 +79,7 @@ class Generation:
     snapshot: str = ""
     unseen_popularity: Popularity | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    twins: LiveTwins | None = None
 
 
 def load_model(folder: Path) -> Embedder:

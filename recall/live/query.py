@@ -60,6 +60,13 @@ class RecallQuery:
     exact: bool = False
 
 
+class SimilarBy(Enum):
+    """What makes an item a neighbour of another: a near vector, or most of its words and tags in common."""
+
+    VECTOR = "vector"
+    TWINS = "twins"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimilarQuery:
     """One request for the neighbours of an item.
@@ -70,6 +77,7 @@ class SimilarQuery:
         limit: Items wanted.
         exclude: Items never returned.
         exact: Whether to search exhaustively.
+        by: What makes an item a neighbour.
     """
 
     item_id: str | None = None
@@ -77,6 +85,7 @@ class SimilarQuery:
     limit: int = DEFAULT_LIMIT
     exclude: tuple[str, ...] = ()
     exact: bool = False
+    by: SimilarBy = SimilarBy.VECTOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

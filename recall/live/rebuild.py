@@ -32,6 +32,9 @@ from recall.live.generation import Embedder, Generation, load_model
 from recall.live.item_vectors import ItemVectors, embed_stored
 from recall.live.popularity import Popularity
 from recall.live.snapshot import SnapshotContent, next_name, remove_old, write_snapshot
+from recall.live.twin_search import stored_token_sets
+from recall.live.twin_tables import TwinTables
+from recall.model.token_sets import TokenSets, content_specs
 from recall.schema import FeatureMap
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -140,12 +143,15 @@ def generation_in_memory(
 def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, report: Progress) -> SnapshotContent:
     sequence = catalog.last_sequence()
     counts, num_items = catalog.popularity(), catalog.num_items()
+    specs, sets = content_specs(catalog.schema.item_features), list[TokenSets]()
     parts: list[ItemVectors] = []
     skipped: dict[str, str] = {}
     num_done = 0
     for batch in catalog.scan_items(config.batch_size, until=sequence):
         whole = [item for item in batch if not item.damage]
         parts.append(embed_stored(loaded.model, [i.item_id for i in whole], [i.features for i in whole]))
+        features = {item.item_id: item.features for item in whole}
+        sets.append(stored_token_sets(specs, [features[item_id] for item_id in parts[-1].item_ids]))
         skipped |= parts[-1].skipped | {item.item_id: item.damage for item in batch if item.damage}
         num_done += len(batch)
         report("items", num_done, max(num_items, num_done))
@@ -162,16 +168,21 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
         bags=stored.bags,
         counts=np.array([counts.get(item_id, 0) for item_id in stored.item_ids], dtype=np.int64),
         skipped=skipped,
+        twins=TwinTables.build(specs, TokenSets.joined(sets).take(stored.order)),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
-    """What an index is built from: distinct ids, ascending, their vectors and, with a sparse part, their bags."""
+    """What an index is built from: distinct ids, ascending, their vectors and, with a sparse part, their bags.
+
+    `order` has the places at which they were given, [n] int64.
+    """
 
     item_ids: list[str]
     vectors: FloatArray
     bags: Bags | None
+    order: NDArray[np.int64]
 
 
 def _in_id_order(parts: list[ItemVectors], model: Embedder) -> _Rows:
@@ -184,6 +195,7 @@ def _in_id_order(parts: list[ItemVectors], model: Embedder) -> _Rows:
         item_ids=[item_ids[row] for row in order],
         vectors=vectors,
         bags=Bags.joined(bags).take(order) if model.fusion.is_on else None,
+        order=order,
     )
 
 

@@ -23,9 +23,10 @@ from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
 from recall.live.popularity import Popularity
 from recall.live.profiles import emptied, user_profiles
-from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarQuery
+from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarBy, SimilarQuery
 from recall.live.search_input import SearchInput, described_item, stored_item
 from recall.live.shortness import short_reason
+from recall.live.twin_search import twins_of
 from recall.model.embedding import UserInput
 from recall.schema import FeatureMap, FeatureSpec
 
@@ -93,7 +94,10 @@ class Retriever:
         Raises:
             NotFoundError: The item is not stored, or not retrievable.
             InvalidRequestError: Given features do not fit the model.
+            NotReadyError: Twins are asked for, and the snapshot holds none.
         """
+        if query.by is SimilarBy.TWINS:
+            return twins_of(generation, query)
         sequence, item_id = generation.index.sequence, query.item_id or ""
         if query.features is not None:
             options = SearchOptions(exclude=query.exclude, exact=query.exact)

@@ -15,7 +15,8 @@ manifest and its checksums. The manifest's facts:
 
 Parts: `model/` holds the files of the artifact that its manifest names, `rows/` the row table (`index.rows`),
 `spaces/two_tower/` vectors and base index (`index.space`), `spaces/content/` the bags of the same rows
-(`index.bag_space`; there if the model has a sparse part), `skipped.json` an object of reasons by item id.
+(`index.bag_space`; there if the model has a sparse part), `twins/` the token sets of the same rows (`twin_tables.py`;
+snapshots made before there were twins lack it), `skipped.json` an object of reasons by item id.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from index.space import load_space, save_space
 from index.sparse import SparseIndex
 from recall.live.generation import Embedder, Generation, ModelLoader, load_model
 from recall.live.popularity import Popularity
+from recall.live.twin_tables import TwinTables
+from recall.live.twins import LiveTwins
 from recall.validation import one_line
 
 _logger = logging.getLogger(__name__)
@@ -49,6 +52,7 @@ _logger = logging.getLogger(__name__)
 CONTENT_VERSION = 1
 MODEL, ROWS, SKIPPED, TWO_TOWER = "model", "rows", "skipped.json", "spaces/two_tower"
 CONTENT = "spaces/content"
+TWINS = "twins"
 
 
 class IndexFacts(BaseModel):
@@ -69,6 +73,7 @@ class PartPaths(BaseModel):
     rows: str = ROWS
     skipped: str = SKIPPED
     spaces: dict[str, str] = {"two_tower": TWO_TOWER}
+    twins: str | None = None
 
 
 class SnapshotFacts(BaseModel):
@@ -101,6 +106,7 @@ class SnapshotContent:
         bags: n bags; None where the model has no sparse part.
         counts: [n] int64, interactions of each item.
         skipped: Reason by id of each stored item that could not be embedded.
+        twins: Token sets of n rows; None writes none.
     """
 
     model_id: str
@@ -112,6 +118,7 @@ class SnapshotContent:
     bags: Bags | None
     counts: RowArray
     skipped: dict[str, str]
+    twins: TwinTables | None = None
 
 
 def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> None:
@@ -129,7 +136,10 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> N
         index=IndexFacts(kind=base.kind, parameters=base.parameters()),
         num_items=len(content.item_ids),
         num_skipped=len(content.skipped),
-        parts=PartPaths(spaces=spaces if bags is None else {**spaces, "content": CONTENT}),
+        parts=PartPaths(
+            spaces=spaces if bags is None else {**spaces, "content": CONTENT},
+            twins=None if content.twins is None else TWINS,
+        ),
     )
 
     def fill(temporary: Path) -> None:
@@ -143,6 +153,9 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> N
         if bags is not None:
             (temporary / CONTENT).mkdir(parents=True)
             save_content(temporary / CONTENT, bags)
+        if content.twins is not None:
+            (temporary / TWINS).mkdir()
+            content.twins.save(temporary / TWINS)
         (temporary / SKIPPED).write_text(json.dumps(content.skipped, sort_keys=True), encoding="utf-8")
         write_manifest(temporary, facts.model_dump(mode="json"))
 
@@ -187,6 +200,7 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
         popularity=Popularity.from_counts((item_ids[row], int(rows.popularity[row])) for row in popular),
         snapshot=folder.name,
         skipped=json.loads((folder / facts.parts.skipped).read_text(encoding="utf-8")),
+        twins=_twins(folder, facts.parts.twins, item_ids),
     )
 
 
@@ -199,6 +213,10 @@ def _content(folder: Path, spaces: Mapping[str, str], model: Embedder) -> Sparse
             " part: rebuild"
         )
     return load_content(folder / spaces["content"])
+
+
+def _twins(folder: Path, part: str | None, item_ids: Sequence[str]) -> LiveTwins | None:
+    return None if part is None else LiveTwins(item_ids, TwinTables.load(folder / part, num_rows=len(item_ids)))
 
 
 def next_name(root: Path, model_id: str) -> str:

@@ -5,20 +5,26 @@ Each function raises one `InvalidRequestError` with every violation it found; a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import check_id, features_from_message, item_from_message
-from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarQuery, limit_violations
+from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
 from recall.live.records import ItemRecord
 from recall.schema import DataSchema
 from recall.v1 import recall_pb2 as pb
 
 MAX_BATCH = 1_000
 MAX_VECTOR_LENGTH = 1e15  # its square still fits into a float32, so that no score is infinite
+
+_SIMILAR_BY: Mapping[int, SimilarBy] = {
+    pb.SIMILAR_BY_UNSPECIFIED: SimilarBy.VECTOR,
+    pb.SIMILAR_BY_VECTOR: SimilarBy.VECTOR,
+    pb.SIMILAR_BY_TWINS: SimilarBy.TWINS,
+}
 
 
 def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> RecallQuery:
@@ -85,6 +91,7 @@ def similar_query(request: pb.SimilarItemsRequest, schema: DataSchema) -> Simila
         limit=request.limit or DEFAULT_LIMIT,
         exclude=tuple(request.exclude_item_ids),
         exact=request.exact,
+        by=_SIMILAR_BY[request.by],
     )
 
 
@@ -148,12 +155,9 @@ def _sequence_violations(min_sequence: int) -> list[FieldViolation]:
 
 
 def _by_violations(by: int) -> list[FieldViolation]:
-    if by in (pb.SIMILAR_BY_UNSPECIFIED, pb.SIMILAR_BY_VECTOR):
+    if by in _SIMILAR_BY:
         return []
-    if by == pb.SIMILAR_BY_TWINS:
-        text = "SIMILAR_BY_TWINS is not available in this release; send SIMILAR_BY_VECTOR"
-    else:
-        text = f"{by} is no known value; send SIMILAR_BY_VECTOR"
+    text = f"{by} is no known value; send SIMILAR_BY_VECTOR or SIMILAR_BY_TWINS"
     return [FieldViolation(field="by", description=text)]
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from recall.errors import InvalidRequestError
+from recall.live.query import SimilarBy
 from recall.schema import DataSchema, FeatureSpec
 from recall.serving import requests
 from recall.v1 import recall_pb2 as pb
@@ -83,9 +84,21 @@ def test_recall_keeps_what_is_present_but_empty() -> None:
     assert (query.history, query.candidates, query.exclude_history) == ((), (), False)
 
 
-def test_similar_by_twins_says_what_to_send_instead() -> None:
-    request = pb.SimilarItemsRequest(item_id="a", by=pb.SIMILAR_BY_TWINS)
-    with pytest.raises(InvalidRequestError, match=r"by: SIMILAR_BY_TWINS is not available .* send SIMILAR_BY_VECTOR"):
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        (pb.SIMILAR_BY_UNSPECIFIED, SimilarBy.VECTOR),
+        (pb.SIMILAR_BY_VECTOR, SimilarBy.VECTOR),
+        (pb.SIMILAR_BY_TWINS, SimilarBy.TWINS),
+    ],
+)
+def test_similar_by_what_is_asked_for(by: pb.SimilarBy, expected: SimilarBy) -> None:
+    assert requests.similar_query(pb.SimilarItemsRequest(item_id="a", by=by), SCHEMA).by is expected
+
+
+def test_similar_by_something_unknown_says_what_to_send_instead() -> None:
+    request = pb.SimilarItemsRequest(item_id="a", by=7)  # type: ignore[arg-type]  # of a later version
+    with pytest.raises(InvalidRequestError, match=r"by: 7 is no known value; send .*VECTOR or SIMILAR_BY_TWINS"):
         requests.similar_query(request, SCHEMA)
 
 

@@ -126,7 +126,7 @@ def test_min_sequence_out_of_reach_says_so_before_the_deadline(stub: Stub) -> No
         ("Recall", pb.RecallRequest(vector=pb.FloatList(values=[math.nan] * 8)), ["vector"]),
         ("Recall", pb.RecallRequest(limit=-3, vector=pb.FloatList(values=[1.0])), ["limit", "vector"]),
         ("Recall", pb.RecallRequest(features={"country": pb.FeatureValue(number_value=1)}), ["features.country"]),
-        ("SimilarItems", pb.SimilarItemsRequest(item_id="a0", by=pb.SIMILAR_BY_TWINS), ["by"]),
+        ("SimilarItems", pb.SimilarItemsRequest(item_id="a0", by=7), ["by"]),
         ("SimilarItems", pb.SimilarItemsRequest(limit=2), ["item_id|item"]),
         ("DeleteItems", pb.DeleteItemsRequest(item_ids=["a0", ""]), ["item_ids[1]"]),
         ("UpsertItems", pb.UpsertItemsRequest(), ["items"]),

@@ -1,0 +1,70 @@
+"""Twins of a stored item, or of features that need not be stored, over one generation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recall.errors import FieldViolation, InvalidRequestError, NotFoundError, NotReadyError
+from recall.live.generation import Generation
+from recall.live.item_vectors import known_features
+from recall.live.query import Result, SimilarQuery
+from recall.live.twin_tables import THRESHOLD
+from recall.live.twins import TwinView
+from recall.model.codes import IdArray
+from recall.model.token_sets import TokenSets
+from recall.schema import FeatureMap, FeatureSpec
+
+
+def twins_of(generation: Generation, query: SimilarQuery) -> Result:
+    """Returns the near-duplicates of an item, without itself; scores are Jaccard similarities.
+
+    Raises:
+        NotReadyError: The snapshot was made before there were twins.
+        NotFoundError: The item is not stored, or not retrievable.
+        InvalidRequestError: Given features do not fit the catalogue.
+    """
+    if generation.twins is None:
+        snapshot = generation.snapshot or "what is served"
+        raise NotReadyError(f"{snapshot} holds no twins; run `recall rebuild` and serve the snapshot that it makes")
+    sequence, view = generation.index.sequence, generation.twins.view()  # the sequence first: twins are ahead of it
+    tokens = _tokens(view, query)
+    exclude = {*query.exclude, query.item_id or ""}
+    hits = view.search(tokens, query.limit, exclude=exclude, exact=query.exact)
+    return Result(
+        item_ids=hits.item_ids,
+        scores=hits.scores,
+        model_id=generation.model.model_id,
+        sequence=sequence,
+        short_reason=_short_reason(view.specs, len(tokens), limit=query.limit, num_found=len(hits.item_ids)),
+    )
+
+
+def stored_token_sets(specs: Sequence[FeatureSpec], features: Sequence[FeatureMap]) -> TokenSets:
+    """Returns the token sets of stored items; a value that does not fit its column counts as missing."""
+    return TokenSets.of_features(specs, [known_features(specs, raw).features for raw in features])
+
+
+def _tokens(view: TwinView, query: SimilarQuery) -> IdArray:
+    if query.features is not None:
+        known = known_features(view.specs, query.features)
+        if known.problems:
+            found = [FieldViolation(field=f"item.features.{n}", description=text) for n, text in known.problems.items()]
+            raise InvalidRequestError(found)
+        return TokenSets.of_features(view.specs, [known.features]).row(0)
+    tokens = view.tokens_of(query.item_id or "")
+    if tokens is None:
+        raise NotFoundError(f"item {query.item_id!r} is not retrievable; upsert it, or send its features")
+    return tokens
+
+
+def _short_reason(specs: Sequence[FeatureSpec], num_tokens: int, *, limit: int, num_found: int) -> str:
+    if num_found >= limit:
+        return ""
+    if not specs:
+        return "no item has a twin: the catalogue has no text or set feature"
+    names = ", ".join(spec.name for spec in specs)
+    if num_tokens == 0:
+        return f"the item has no twin: it has no word and no value in {names}"
+    return (
+        f"{limit} items were wanted, {num_found} more share at least {THRESHOLD:.0%} of all words and values of {names}"
+    )
