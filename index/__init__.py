@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from index.attribute_growth import GrowingAttributes
+    from index.attributes import Attributes, ColumnSpec
     from index.bag_space import load_content, save_content
     from index.bags import Bags
+    from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
     from index.errors import (
         InvalidIndexConfigError,
         InvalidQueryError,
@@ -32,24 +35,38 @@ if TYPE_CHECKING:
     from index.topk import top_k
 
 _MODULES = {
+    "AllOf": "index.conditions",
+    "And": "index.conditions",
+    "AnyOf": "index.conditions",
     "AppendableFlat": "index.flat",
     "AppendableIndex": "index.protocols",
     "AppendableSparse": "index.sparse",
+    "Attributes": "index.attributes",
     "Bags": "index.bags",
+    "ColumnSpec": "index.attributes",
+    "Condition": "index.conditions",
+    "Equals": "index.conditions",
     "FlatIndex": "index.flat",
+    "GrowingAttributes": "index.attribute_growth",
     "Hits": "index.protocols",
     "HnswIndex": "index.hnsw",
     "HyperplaneLsh": "index.lsh",
+    "In": "index.conditions",
     "IndexConfig": "index.factory",
     "IndexCounts": "index.live",
     "InvalidIndexConfigError": "index.errors",
     "InvalidQueryError": "index.errors",
     "InvalidVectorError": "index.errors",
+    "ItemIn": "index.conditions",
     "ItemIndex": "index.protocols",
     "LiveIndex": "index.live",
     "LiveSubset": "index.live",
     "MissingBackendError": "index.errors",
     "Neighbors": "index.protocols",
+    "Not": "index.conditions",
+    "Or": "index.conditions",
+    "Present": "index.conditions",
+    "Range": "index.conditions",
     "RowTable": "index.rows",
     "SearchOptions": "index.protocols",
     "SnapshotDamagedError": "index.errors",
@@ -66,24 +83,38 @@ _MODULES = {
 }
 
 __all__ = [
+    "AllOf",
+    "And",
+    "AnyOf",
     "AppendableFlat",
     "AppendableIndex",
     "AppendableSparse",
+    "Attributes",
     "Bags",
+    "ColumnSpec",
+    "Condition",
+    "Equals",
     "FlatIndex",
+    "GrowingAttributes",
     "Hits",
     "HnswIndex",
     "HyperplaneLsh",
+    "In",
     "IndexConfig",
     "IndexCounts",
     "InvalidIndexConfigError",
     "InvalidQueryError",
     "InvalidVectorError",
+    "ItemIn",
     "ItemIndex",
     "LiveIndex",
     "LiveSubset",
     "MissingBackendError",
     "Neighbors",
+    "Not",
+    "Or",
+    "Present",
+    "Range",
     "RowTable",
     "SearchOptions",
     "SnapshotDamagedError",

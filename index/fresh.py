@@ -7,23 +7,44 @@ later do not exist for it. An item that is written again gets a new row; at most
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from index import bitmap
+from index.attribute_growth import GrowingAttributes
+from index.attributes import AttributeMap, ColumnSpec
 from index.bags import Bags
 from index.flat import AppendableFlat
 from index.protocols import FloatArray, RowArray, RowBitmap
 from index.sparse import AppendableSparse
 
 
-class FreshPart:
-    """Rows of an `AppendableFlat`, and of an `AppendableSparse` where items have bags, with their item ids."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRows:
+    """Items to be added, one row each.
 
-    def __init__(self, dim: int, *, has_content: bool = False) -> None:
-        """Starts empty, for vectors of length `dim`, with or without bags."""
+    Attributes:
+        item_ids: Items.
+        vectors: [len(item_ids), dim] float32.
+        bags: One an item where items have bags, else None.
+        attributes: One mapping an item where items have attributes, checked, else None.
+    """
+
+    item_ids: Sequence[str]
+    vectors: FloatArray
+    bags: Bags | None = None
+    attributes: Sequence[AttributeMap] | None = None
+
+
+class FreshPart:
+    """Rows of an `AppendableFlat` with their item ids, and with what items have besides: bags, attributes or both."""
+
+    def __init__(self, dim: int, *, has_content: bool = False, specs: Sequence[ColumnSpec] | None = None) -> None:
+        """Starts empty, for vectors of length `dim`, with or without bags, and with these columns if any."""
         self.index = AppendableFlat(dim)
         self.sparse = AppendableSparse() if has_content else None
+        self.attributes = None if specs is None else GrowingAttributes(specs)
         self.item_ids: list[str] = []
         self._last_row: dict[str, int] = {}
         self._row_before: list[int] = []
@@ -33,29 +54,29 @@ class FreshPart:
         """Rows added so far, live or not."""
         return self.index.num_rows
 
-    def append(self, item_ids: Sequence[str], vectors: FloatArray, bags: Bags | None = None) -> RowArray:
-        """Adds one row an item and returns the rows, [len(item_ids)] int64.
-
-        Args:
-            item_ids: Items.
-            vectors: [len(item_ids), dim] float32.
-            bags: One an item where this part has bags, else None.
+    def append(self, new: NewRows) -> RowArray:
+        """Adds rows and returns which they are, [len(item_ids)] int64.
 
         Raises:
             InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was added.
         """
-        first = self.num_rows
-        if self.sparse is not None and bags is not None:
-            self.sparse.make_room(bags)  # whatever fails for want of memory fails before a row is there
-        self.index.append(vectors)
-        if self.sparse is not None and bags is not None:
-            self.sparse.append(bags)
-        for row, item_id in enumerate(item_ids, start=first):
+        first, last = self.num_rows, self.num_rows + len(new.item_ids)
+        # Whatever fails for want of memory fails before a row is there.
+        if self.sparse is not None and new.bags is not None:
+            self.sparse.make_room(new.bags)
+        if self.attributes is not None and new.attributes is not None:
+            self.attributes.make_room(new.attributes)
+        self.index.append(new.vectors)
+        if self.sparse is not None and new.bags is not None:
+            self.sparse.append(new.bags)
+        if self.attributes is not None and new.attributes is not None:
+            self.attributes.append(new.attributes)
+        for row, item_id in enumerate(new.item_ids, start=first):
             # The id leads to the row only once everything about the row is there.
             self.item_ids.append(item_id)
             self._row_before.append(self._last_row.get(item_id, -1))
             self._last_row[item_id] = row
-        return np.arange(first, first + len(item_ids), dtype=np.int64)
+        return np.arange(first, last, dtype=np.int64)
 
     def find(self, item_id: str, live: RowBitmap, num_rows: int) -> int:
         """Returns the row that holds an item in the view of `live` and `num_rows`, or -1."""
@@ -70,5 +91,7 @@ class FreshPart:
         part = FreshPart(self.index.dim, has_content=self.sparse is not None)
         if rows.size:
             bags = None if self.sparse is None else self.sparse.bags.take(rows)
-            part.append([self.item_ids[row] for row in rows], self.index.vectors[rows], bags)
+            item_ids = [self.item_ids[row] for row in rows]
+            part.append(NewRows(item_ids=item_ids, vectors=self.index.vectors[rows], bags=bags))
+        part.attributes = None if self.attributes is None else self.attributes.taken(rows)
         return part

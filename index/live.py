@@ -8,6 +8,8 @@ Items that a test of ids picks may be told apart (`index.subset`), to be searche
 
 Items may have bags beside their vectors (`content`). A query with a profile is then scored by the sum of both inner
 products (`index.fused`), in every part and with every option.
+
+Items may have attributes (`set_attributes`), which the conditions of a filter compare (`index.filtering`).
 """
 
 from __future__ import annotations
@@ -15,14 +17,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index import checks
+from index.attributes import AttributeMap, Attributes, ColumnSpec, check_attributes
 from index.bags import Bags
+from index.conditions import Condition
 from index.errors import InvalidQueryError
+from index.filtering import KeptBitmaps, filtered
 from index.flat import FlatIndex
+from index.fresh import FreshPart, NewRows
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
 from index.sparse import SparseIndex
 from index.subset import Subset, Test
@@ -45,6 +52,19 @@ class IndexCounts:
     fresh: int
     deleted: int
     items: int
+
+
+class Beside(TypedDict, total=False):
+    """What new items have beside their vectors.
+
+    Attributes:
+        bags: One an item, exactly where the index has content; not needed where there are no items.
+        attributes: One mapping of column to value an item, exactly where the index has attributes; not needed where
+            there are no items.
+    """
+
+    bags: Bags | None
+    attributes: Sequence[AttributeMap] | None
 
 
 class LiveIndex:
@@ -90,6 +110,28 @@ class LiveIndex:
         self._write_lock = Lock()
         self._view = empty_view(item_ids, base, exact, content=content, sequence=sequence)
 
+    def set_attributes(self, attributes: Attributes) -> None:
+        """Gives the items of the base attributes, and every item that is written from now on; once an index.
+
+        Args:
+            attributes: Of the base rows. Nobody may write to them.
+
+        Raises:
+            InvalidQueryError: They are of another number of rows, or items have attributes or were written already.
+        """
+        with self._write_lock:
+            view = self._view
+            if view.attributes is not None or view.num_fresh_rows:
+                raise InvalidQueryError(
+                    "the index has attributes or fresh rows already; set attributes first, and once"
+                )
+            if attributes.num_rows != view.base.num_rows:
+                raise InvalidQueryError(
+                    f"attributes of {attributes.num_rows} rows for a base of {view.base.num_rows}; want one row each"
+                )
+            fresh = FreshPart(self.dim, has_content=self.has_content, specs=attributes.specs)
+            self._view = replace(view, fresh=fresh, attributes=attributes, kept=KeptBitmaps())
+
     @property
     def base(self) -> VectorIndex:
         """The immutable part."""
@@ -104,6 +146,12 @@ class LiveIndex:
     def has_content(self) -> bool:
         """Whether items have bags beside their vectors."""
         return self._view.content is not None
+
+    @property
+    def columns(self) -> tuple[ColumnSpec, ...] | None:
+        """The attributes of items, which filters may compare; None where items have none."""
+        attributes = self._view.attributes
+        return None if attributes is None else attributes.specs
 
     @property
     def sequence(self) -> int:
@@ -140,7 +188,7 @@ class LiveIndex:
         *,
         deleted: Sequence[str] = (),
         sequence: int,
-        bags: Bags | None = None,
+        **beside: Unpack[Beside],
     ) -> None:
         """Upserts and deletes as one step; see `ItemIndex.apply`.
 
@@ -149,23 +197,25 @@ class LiveIndex:
             vectors: [len(item_ids), dim] float32; anything empty will do where there are no items.
             deleted: Items to remove; unknown ids are ignored.
             sequence: Number of the last write in this step, not below the present one.
-            bags: One an item, exactly where this index has content; not needed where there are no items.
+            **beside: `bags` and `attributes`, see `Beside`. An item that is replaced has the new ones alone.
 
         Raises:
-            InvalidQueryError: An id comes twice, counts differ, bags are missing or come unasked, or the sequence goes
-                back; nothing was changed.
+            InvalidQueryError: An id comes twice, counts differ, bags or attributes are missing, come unasked or do not
+                fit their columns, or the sequence goes back; nothing was changed.
             InvalidVectorError: A vector is not finite, is zero or has another dimension; nothing was changed.
         """
         matrix = checks.as_matrix(vectors, dim=self.dim, what="vectors") if item_ids else np.empty((0, self.dim), "f4")
         if matrix.shape[0] != len(item_ids):
             raise InvalidQueryError(f"{matrix.shape[0]} vectors for {len(item_ids)} item_ids; want one each")
         checks.largest_norm(matrix, what="vectors", names=item_ids)
-        self._check_bags(item_ids, bags)
+        new = NewRows(item_ids=item_ids, vectors=matrix, **beside)
+        self._check_bags(item_ids, new.bags)
+        self._check_attributes(item_ids, new.attributes)
         gone = _distinct(item_ids, deleted)
         with self._write_lock:
             if sequence < self._view.sequence:
                 raise InvalidQueryError(f"sequence {sequence} is below {self._view.sequence}; apply writes in order")
-            self._view = self._view.written(item_ids, matrix, bags, gone=gone, sequence=sequence)
+            self._view = self._view.written(new, gone=gone, sequence=sequence)
 
     def search(
         self,
@@ -186,10 +236,18 @@ class LiveIndex:
 
         Raises:
             InvalidVectorError: A query is not finite or has another dimension.
-            InvalidQueryError: `k` is below 1, there is not one options value or profile a query, or there are profiles
-                and no content.
+            InvalidQueryError: `k` is below 1, there is not one options value or profile a query, there are profiles
+                and no content, or a filter does not fit the attributes.
         """
         return search_checked(self._view, queries, k, options, profiles=profiles)
+
+    def filtered(self, condition: Condition) -> LiveSubset:
+        """Returns the items for which a condition holds, at this moment.
+
+        Raises:
+            InvalidQueryError: The condition does not fit the attributes, or there are none.
+        """
+        return LiveSubset(filtered(self._view, condition))
 
     def tell_apart(self, test: Test) -> None:
         """Makes the items that a test of ids picks a subset, and keeps it in step with every write; once an index.
@@ -231,12 +289,26 @@ class LiveIndex:
         if bags is not None and len(bags) != len(item_ids):
             raise InvalidQueryError(f"{len(bags)} bags for {len(item_ids)} item_ids; want one each")
 
+    def _check_attributes(self, item_ids: Sequence[str], attributes: Sequence[AttributeMap] | None) -> None:
+        columns = self.columns
+        if columns is None:
+            if attributes:
+                raise InvalidQueryError(
+                    f"{len(attributes)} attributes for an index without any; leave them out, or rebuild"
+                )
+        elif attributes is not None:
+            check_attributes(columns, item_ids, attributes)
+        elif item_ids:
+            raise InvalidQueryError(
+                f"{len(item_ids)} item_ids without attributes for an index with attributes; give one mapping each"
+            )
+
 
 class LiveSubset:
-    """The items of a live index that it tells apart, at one moment; read like the index itself."""
+    """Some items of a live index, at one moment: told apart or filtered; read like the index itself."""
 
     def __init__(self, view: View) -> None:
-        """Takes a view in which they alone are live; see `LiveIndex.subset`."""
+        """Takes a view in which they alone are live; see `LiveIndex.subset` and `LiveIndex.filtered`."""
         self._view = view
 
     @property
@@ -262,6 +334,10 @@ class LiveSubset:
     ) -> list[Hits]:
         """Returns up to `k` items a query, fewer only where fewer are eligible; see `LiveIndex.search`."""
         return search_checked(self._view, queries, k, options, profiles=profiles)
+
+    def filtered(self, condition: Condition) -> LiveSubset:
+        """Returns those of them for which a condition holds; see `LiveIndex.filtered`."""
+        return LiveSubset(filtered(self._view, condition))
 
 
 def _mask(located: Located, num_items: int) -> NDArray[np.bool_]:

@@ -13,6 +13,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.conditions import Condition
+
 FloatArray: TypeAlias = NDArray[np.float32]
 RowArray: TypeAlias = NDArray[np.int64]
 RowBitmap: TypeAlias = NDArray[np.uint8]
@@ -124,11 +126,13 @@ class SearchOptions:
         exclude: Item ids never returned.
         candidates: The only item ids that may be returned; None means all. Unknown ids are ignored.
         exact: Whether to search exhaustively instead of through the approximate base.
+        filter: What must hold for an item to be returned; None means nothing.
     """
 
     exclude: Collection[str] = ()
     candidates: Sequence[str] | None = None
     exact: bool = False
+    filter: Condition | None = None
 
 
 class ItemIndex(Protocol):

@@ -5,6 +5,7 @@ Files below one folder, all NumPy `.npy` format 1.0, little-endian, C order:
 - `ids.npy`: uint8 [num_bytes], the item ids in UTF-8, joined without separator, strictly ascending in byte order.
 - `id_offsets.npy`: int64 [n + 1], id r is bytes `id_offsets[r]` to `id_offsets[r + 1]`.
 - `popularity.npy`: int64 [n], training and recorded interactions of each item.
+- the files of `index.attribute_files`, where the items have attributes; older row tables have none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.arrays import load_array
+from index.attribute_files import load_attributes, save_attributes
+from index.attributes import Attributes
 from index.errors import InvalidQueryError, SnapshotDamagedError
 from index.protocols import RowArray
 
@@ -26,25 +29,31 @@ _IDS, _OFFSETS, _POPULARITY = "ids.npy", "id_offsets.npy", "popularity.npy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowTable:
-    """Ids and counts by row.
+    """Ids, counts and attributes by row.
 
     Attributes:
         id_bytes: [num_bytes] uint8.
         id_offsets: [n + 1] int64.
         popularity: [n] int64.
+        attributes: n rows of them; None where there are none, not even columns.
     """
 
     id_bytes: NDArray[np.uint8]
     id_offsets: RowArray
     popularity: RowArray
+    attributes: Attributes | None = None
 
     @classmethod
-    def from_items(cls, item_ids: Sequence[str], popularity: RowArray) -> RowTable:
-        """Packs ids that strictly ascend, [n], and their counts, [n] int64.
+    def from_items(
+        cls, item_ids: Sequence[str], popularity: RowArray, *, attributes: Attributes | None = None
+    ) -> RowTable:
+        """Packs ids that strictly ascend, [n], with their counts, [n] int64, and n rows of attributes.
 
         Raises:
             InvalidQueryError: Ids do not ascend, one is empty, or the lengths differ.
         """
+        if attributes is not None and attributes.num_rows != len(item_ids):
+            raise InvalidQueryError(f"{len(item_ids)} item_ids and {attributes.num_rows} attributes; want one row each")
         if len(item_ids) != len(popularity):
             raise InvalidQueryError(f"{len(item_ids)} item_ids and {len(popularity)} popularity counts; want one each")
         encoded = [item_id.encode("utf-8") for item_id in item_ids]
@@ -57,6 +66,7 @@ class RowTable:
             id_bytes=np.frombuffer(b"".join(encoded), dtype=np.uint8),
             id_offsets=offsets,
             popularity=np.asarray(popularity, dtype=np.int64),
+            attributes=attributes,
         )
 
     @property
@@ -74,6 +84,8 @@ class RowTable:
         np.save(folder / _IDS, self.id_bytes, allow_pickle=False)
         np.save(folder / _OFFSETS, self.id_offsets, allow_pickle=False)
         np.save(folder / _POPULARITY, self.popularity, allow_pickle=False)
+        if self.attributes is not None:
+            save_attributes(folder, self.attributes)
 
     @classmethod
     def load(cls, folder: Path) -> RowTable:
@@ -81,6 +93,7 @@ class RowTable:
 
         Raises:
             SnapshotDamagedError: A file is missing, unreadable or does not fit the others.
+            SnapshotMismatchError: The attributes are of another format version.
         """
         id_bytes = load_array(folder / _IDS, np.uint8, num_axes=1)
         offsets = load_array(folder / _OFFSETS, np.int64, num_axes=1)
@@ -90,4 +103,5 @@ class RowTable:
                 f"{folder / _OFFSETS} has {offsets.size} offsets up to {offsets[-1:].tolist()} for "
                 f"{popularity.size} rows and {id_bytes.size} bytes of ids; rebuild or restore it"
             )
-        return cls(id_bytes=id_bytes, id_offsets=offsets, popularity=popularity)
+        attributes = load_attributes(folder, popularity.size)
+        return cls(id_bytes=id_bytes, id_offsets=offsets, popularity=popularity, attributes=attributes)

@@ -13,9 +13,11 @@ from heapq import merge
 import numpy as np
 
 from index import bitmap
+from index.attributes import Attributes
 from index.bags import Bags
+from index.filtering import KeptBitmaps
 from index.flat import FlatIndex
-from index.fresh import FreshPart
+from index.fresh import FreshPart, NewRows
 from index.fused import FusedRows
 from index.protocols import FloatArray, RowArray, RowBitmap, VectorIndex
 from index.sparse import ScannedBags, SparseIndex
@@ -56,6 +58,8 @@ class View:
         num_fresh_live: How many they are.
         sequence: Number of the last write in this view.
         subset: Rows that are told apart; None where nobody asked for any.
+        attributes: Columns of the base rows, None where items have no attributes.
+        kept: Base rows that conditions hold for, as they were last asked for.
     """
 
     item_ids: Sequence[str]
@@ -70,6 +74,8 @@ class View:
     num_fresh_live: int
     sequence: int
     subset: Subset | None = None
+    attributes: Attributes | None = None
+    kept: KeptBitmaps | None = None
 
     @property
     def largest_norm(self) -> float:
@@ -78,9 +84,13 @@ class View:
 
     def base_row(self, item_id: str) -> int:
         """Returns the live base row of an item, or -1."""
+        row = self.any_base_row(item_id)
+        return row if row >= 0 and bitmap.contains(self.base_live, row) else -1
+
+    def any_base_row(self, item_id: str) -> int:
+        """Returns the base row of an item, live or not, or -1."""
         row = bisect_left(self.item_ids, item_id)
-        found = row < len(self.item_ids) and self.item_ids[row] == item_id and bitmap.contains(self.base_live, row)
-        return row if found else -1
+        return row if row < len(self.item_ids) and self.item_ids[row] == item_id else -1
 
     def fresh_row(self, item_id: str) -> int:
         """Returns the live fresh row of an item, or -1."""
@@ -146,21 +156,17 @@ class View:
         bags = ScannedBags(self.bags_at(located))
         return FusedRows(vectors=self.vectors_at(located), largest_norm=self.largest_norm, sparse=bags)
 
-    def written(
-        self, item_ids: Sequence[str], vectors: FloatArray, bags: Bags | None, *, gone: Sequence[str], sequence: int
-    ) -> View:
+    def written(self, new: NewRows, *, gone: Sequence[str], sequence: int) -> View:
         """Returns the view after a write.
 
         Args:
-            item_ids: Items to add, distinct.
-            vectors: [len(item_ids), dim] float32, checked.
-            bags: One an item where items have bags, else None.
+            new: Items to add, distinct and checked.
             gone: Items whose rows die, distinct: those replaced and those deleted.
             sequence: Number of the last write.
         """
         dead_base = _held(self.base_row(item_id) for item_id in gone)
         dead_fresh = _held(self.fresh_row(item_id) for item_id in gone)
-        added = self.fresh.append(item_ids, vectors, bags) if item_ids else np.empty(0, dtype=np.int64)
+        added = self.fresh.append(new) if new.item_ids else np.empty(0, dtype=np.int64)
         fresh_live = bitmap.resized(self.fresh_live, self.fresh.num_rows)
         after = replace(
             self,
@@ -170,7 +176,7 @@ class View:
             fresh_live=bitmap.with_rows(bitmap.without_rows(fresh_live, dead_fresh), added),
             num_fresh_live=self.num_fresh_live - dead_fresh.size + added.size,
             sequence=sequence,
-            subset=None if self.subset is None else self.subset.appended(item_ids, added, self.fresh.num_rows),
+            subset=None if self.subset is None else self.subset.appended(new.item_ids, added, self.fresh.num_rows),
         )
         return after._compacted()
 

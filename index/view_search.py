@@ -2,7 +2,8 @@
 
 Base rows ascend by id, so a tie at the last place of a base search is cut in id order. Fresh rows are in insertion
 order: one row more than needed is fetched, and while that last one ties with the last result the search widens.
-An exclusion fetches as many rows more as it may remove, so it never leaves a result short.
+An exclusion fetches as many rows more as it may remove, so it never leaves a result short. A filter is taken for a view
+with fewer live rows (`index.filtering`), which is searched as any other.
 
 A query with a profile is scored by both parts of a row (`index.fused`): exactly over a flat base, the fresh part and an
 allow-list; over an approximate base by listing several times as many rows by vectors as are wanted and adding those
@@ -12,17 +13,20 @@ whose bags may lift them among the best. A query with an empty profile takes the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from index import checks
+from index import bitmap, checks
 from index.bags import Bags
+from index.conditions import Condition
 from index.errors import InvalidQueryError
+from index.filtering import filtered
 from index.flat import FlatIndex, exact_search
 from index.fused import FusedQueries, FusedRows, fused_ranking, fused_search
 from index.protocols import FloatArray, Hits, Neighbors, SearchOptions
+from index.sparse import ScannedBags
 from index.view import View
 
 _Scored: TypeAlias = list[tuple[float, str]]
@@ -31,6 +35,12 @@ _Scored: TypeAlias = list[tuple[float, str]]
 _WIDENING = 4
 _FUSED_FACTOR = 4
 _FUSED_LEAST = 256
+_EXACT_SHARE = 8
+"""A fused search over every row takes as long as copying and searching one in so many; rounded from 64 dimensions."""
+
+_APPROXIMATE_SHARE = 64
+"""The same of a fused search through an approximate base."""
+
 _NO_OPTIONS = SearchOptions()
 
 
@@ -98,22 +108,26 @@ def search_view(view: View, questions: Questions, k: int, options: Sequence[Sear
     """Returns up to `k` items a query.
 
     Raises:
-        InvalidQueryError: There is not one options value a query.
+        InvalidQueryError: There is not one options value a query, or a filter does not fit the attributes.
     """
     choices = [_NO_OPTIONS] * len(questions) if options is None else list(options)
     if len(choices) != len(questions):
         raise InvalidQueryError(f"{len(choices)} options for {len(questions)} queries; want one each, or None")
     # Grouped by identity of the allow-list: one that many queries share is resolved once.
-    groups: dict[tuple[int, bool, int, bool], list[int]] = {}
+    groups: dict[tuple[int, bool, int, Condition | None, bool], list[int]] = {}
     for i, choice in enumerate(choices):
-        key = (_fetch(k, choice), choice.exact, id(choice.candidates), questions.has_profile(i))
+        key = (_fetch(k, choice), choice.exact, id(choice.candidates), choice.filter, questions.has_profile(i))
         groups.setdefault(key, []).append(i)
+    views: dict[Condition | None, View] = {None: view}
     hits: dict[int, Hits] = {}
-    for (fetch, exact, _, fused), members in groups.items():
+    for (fetch, exact, _, condition, fused), members in groups.items():
+        if condition is not None and condition not in views:
+            views[condition] = filtered(view, condition)
         plan = _Plan(k=k, fetch=fetch, exact=exact, candidates=choices[members[0]].candidates)
         banned = [frozenset(choices[i].exclude) for i in members]
         search = _search_parts if plan.candidates is None else _search_candidates
-        hits.update(zip(members, search(view, questions.take(members, fused=fused), plan, banned), strict=True))
+        found = search(views[condition], questions.take(members, fused=fused), plan, banned)
+        hits.update(zip(members, found, strict=True))
     return [hits[i] for i in range(len(questions))]
 
 
@@ -163,11 +177,26 @@ def _search_base(view: View, questions: Questions, plan: _Plan) -> list[_Scored]
     if queries is None or rows is None:
         index = view.exact if plan.exact else view.base
         found = index.search(questions.vectors, num_wanted, allowed=allowed)
+    elif view.num_base_live * _least_share(view, plan) <= view.base.num_rows:
+        found = _search_survivors(view, queries, rows, num_wanted)
     elif plan.exact or isinstance(view.base, FlatIndex):
         found = fused_search(rows, queries, num_wanted, allowed=allowed)
     else:
         found = _search_approximately(view, queries, rows, plan)
     return [_scored(found, i, view.item_ids) for i in range(len(questions))]
+
+
+def _least_share(view: View, plan: _Plan) -> int:
+    return _EXACT_SHARE if plan.exact or isinstance(view.base, FlatIndex) else _APPROXIMATE_SHARE
+
+
+def _search_survivors(view: View, queries: FusedQueries, rows: FusedRows, k: int) -> Neighbors:
+    """Searches copies of the few rows that a filter or deletions left: reading every row would take longer."""
+    left = bitmap.to_rows(view.base_live, view.base.num_rows)
+    bags = ScannedBags(Bags.none(left.size) if view.content is None else view.content.bags.take(left))
+    some = FusedRows(vectors=rows.vectors[left], largest_norm=rows.largest_norm, sparse=bags)
+    found = fused_search(some, queries, k, allowed=None)
+    return replace(found, rows=np.where(found.rows < 0, found.rows, left[found.rows]))
 
 
 def _search_approximately(view: View, queries: FusedQueries, rows: FusedRows, plan: _Plan) -> Neighbors:

@@ -1,0 +1,138 @@
+"""Columns of attributes and the rows whose values answer a comparison, as bitmaps.
+
+The labels of a category or a set column lie in one of two forms. Rows of a base that never change are inverted: each
+distinct label has its list of rows, so that a comparison costs as much as it has answers. Rows that grow are pairs of
+row and label code in the order in which they came, which is read through.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index import bitmap
+from index.conditions import Value
+from index.protocols import RowArray, RowBitmap
+
+CodeArray: TypeAlias = NDArray[np.int32]
+NumberArray: TypeAlias = NDArray[np.float64]
+
+
+class Labels(Protocol):
+    """A category or set column."""
+
+    def any_of(self, labels: Collection[str]) -> RowBitmap:
+        """Returns the rows that have at least one of some labels."""
+
+    def present(self) -> RowBitmap:
+        """Returns the rows that have a label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvertedLabels:
+    """Labels of rows that never change; every array may be a memory map.
+
+    Attributes:
+        label_bytes: [num_bytes] uint8, the distinct labels in UTF-8, ascending, joined without separator.
+        label_offsets: [num_labels + 1] int64, label l is bytes `label_offsets[l]` to `label_offsets[l + 1]`.
+        starts: [num_labels + 1] int64, label l has the rows `rows[starts[l]:starts[l + 1]]`.
+        rows: [num_pairs] int32, ascending within a label.
+        num_rows: Rows of the column.
+    """
+
+    label_bytes: NDArray[np.uint8]
+    label_offsets: RowArray
+    starts: RowArray
+    rows: CodeArray
+    num_rows: int
+
+    def any_of(self, labels: Collection[str]) -> RowBitmap:
+        """Returns the rows that have at least one of some labels."""
+        mask = np.zeros(self.num_rows, dtype=np.bool_)
+        for label in labels:
+            mask[self._rows_of(label)] = True
+        return bitmap.from_mask(mask)
+
+    def present(self) -> RowBitmap:
+        """Returns the rows that have a label."""
+        mask = np.zeros(self.num_rows, dtype=np.bool_)
+        mask[self.rows] = True
+        return bitmap.from_mask(mask)
+
+    def _rows_of(self, label: str) -> CodeArray:
+        wanted, num_labels = encoded(label), self.starts.size - 1
+        code = bisect_left(range(num_labels), wanted, key=self._label)
+        if code == num_labels or self._label(code) != wanted:
+            return self.rows[:0]
+        return self.rows[self.starts[code] : self.starts[code + 1]]
+
+    def _label(self, code: int) -> bytes:
+        return self.label_bytes[self.label_offsets[code] : self.label_offsets[code + 1]].tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedLabels:
+    """Labels of rows that grew, up to some row.
+
+    Attributes:
+        owners: [num_pairs] int32, the row of each pair, ascending.
+        codes: [num_pairs] int32, its label.
+        code_of: Code by label; may already know labels of later rows.
+        num_rows: Rows of the column.
+    """
+
+    owners: CodeArray
+    codes: CodeArray
+    code_of: Mapping[str, int]
+    num_rows: int
+
+    def any_of(self, labels: Collection[str]) -> RowBitmap:
+        """Returns the rows that have at least one of some labels."""
+        codes = [code for label in labels if (code := self.code_of.get(label)) is not None]
+        return self._owned(self.codes == codes[0] if len(codes) == 1 else np.isin(self.codes, codes))
+
+    def present(self) -> RowBitmap:
+        """Returns the rows that have a label."""
+        return self._owned(slice(None))
+
+    def _owned(self, pairs: NDArray[np.bool_] | slice) -> RowBitmap:
+        mask = np.zeros(self.num_rows, dtype=np.bool_)
+        mask[self.owners[pairs]] = True
+        return bitmap.from_mask(mask)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """A number column.
+
+    Attributes:
+        values: [num_rows] float64, NaN where there is none; may be a memory map.
+    """
+
+    values: NumberArray
+
+    def any_of(self, numbers: Collection[Value]) -> RowBitmap:
+        """Returns the rows whose number is one of some."""
+        wanted = [float(number) for number in numbers]
+        return bitmap.from_mask(self.values == wanted[0] if len(wanted) == 1 else np.isin(self.values, wanted))
+
+    def within(self, low: float, high: float) -> RowBitmap:
+        """Returns the rows whose number is at least `low` and at most `high`."""
+        return bitmap.from_mask((self.values >= low) & (self.values <= high))
+
+    def present(self) -> RowBitmap:
+        """Returns the rows that have a number."""
+        return bitmap.from_mask(~np.isnan(self.values))
+
+
+Column: TypeAlias = InvertedLabels | PairedLabels | Numbers
+
+
+def encoded(label: str) -> bytes:
+    """Returns a label as it is stored; half of a surrogate pair, which UTF-8 has no place for, is no error."""
+    return label.encode("utf-8", errors="surrogatepass")
