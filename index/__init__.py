@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from index.attributes import Attributes, ColumnSpec
     from index.bag_space import load_content, save_content
     from index.bags import Bags
-    from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
+    from index.conditions import AllOf, And, AnyOf, Equals, In, ItemIn, Not, Or, Present, Range
     from index.errors import (
         InvalidIndexConfigError,
         InvalidQueryError,
@@ -44,7 +44,6 @@ _MODULES = {
     "Attributes": "index.attributes",
     "Bags": "index.bags",
     "ColumnSpec": "index.attributes",
-    "Condition": "index.conditions",
     "Equals": "index.conditions",
     "FlatIndex": "index.flat",
     "GrowingAttributes": "index.attribute_growth",
@@ -92,7 +91,6 @@ __all__ = [
     "Attributes",
     "Bags",
     "ColumnSpec",
-    "Condition",
     "Equals",
     "FlatIndex",
     "GrowingAttributes",
