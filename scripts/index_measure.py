@@ -1,0 +1,193 @@
+"""How searches are timed: settings of equal recall, then in turns, round after round, in one process.
+
+A machine that others use is slow for a while now and then; what is compared is timed within seconds of each other, and
+the median over the rounds counts. One query a call on one thread is *single*; all queries in one call on every core is
+*batched*.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import faiss
+import numba
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from index_contenders import Opened
+from index_data import K, VectorSet
+from index_rivals import Search, Setting
+
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """A contender with a setting.
+
+    Attributes:
+        opened: The contender over the set.
+        setting: Its search parameters.
+        recall_at_10: Of the first ten of a search of 100, against exact search.
+        recall_at_100: Against exact search.
+    """
+
+    opened: Opened
+    setting: Setting
+    recall_at_10: float
+    recall_at_100: float
+
+    @property
+    def name(self) -> str:
+        """Name of the contender."""
+        return self.opened.contender.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long to time.
+
+    Attributes:
+        rounds: Turns of each entrant; the median counts.
+        seconds: Of one turn, about.
+    """
+
+    rounds: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Speeds of one entrant.
+
+    Attributes:
+        per_second: [rounds] queries a second.
+        cores: Cores kept busy, on average.
+    """
+
+    per_second: tuple[float, ...]
+    cores: float
+
+    @property
+    def median(self) -> float:
+        """The middle of the rounds."""
+        return float(np.median(self.per_second))
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Limits every library to some threads; those that take the number with a call get it there."""
+    before = faiss.omp_get_max_threads(), numba.get_num_threads()
+    with threadpool_limits(threads):
+        faiss.omp_set_num_threads(threads)
+        numba.set_num_threads(min(threads, CORES))
+        yield
+    faiss.omp_set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+
+
+def entrant(opened: Opened, data: VectorSet, setting: Setting) -> Entrant:
+    """Returns a contender with a setting and its recall."""
+    with limited(CORES):
+        found = opened.built.at(setting, threads=CORES)(data.queries, K)
+    return Entrant(
+        opened=opened, setting=setting, recall_at_10=data.recall(found, 10), recall_at_100=data.recall(found, K)
+    )
+
+
+def least(opened: Opened, data: VectorSet, target: float) -> list[Entrant]:
+    """Returns the cheapest settings that reach a recall@100: for each of the coarse values, the least of the finest.
+
+    Recall is taken to grow with the finest parameter, which is halved.
+    """
+    axes = opened.built.axes()
+    if not axes:
+        return [entrant(opened, data, {})]
+    *coarse, fine = axes
+    found = []
+    for values in itertools.product(*(axes[name] for name in coarse)):
+        fixed = dict(zip(coarse, values, strict=True))
+        best = _halved(opened, data, [{**fixed, fine: value} for value in axes[fine]], target)
+        found += [best] if best is not None else []
+    return found
+
+
+def cheapest(entrants: Sequence[Entrant], data: VectorSet, effort: Effort) -> Entrant:
+    """Returns the one that answers most single queries a second."""
+    if len(entrants) == 1:
+        return entrants[0]
+    rates = single_rates(entrants, data, effort)
+    return entrants[int(np.argmax([rate.median for rate in rates]))]
+
+
+def curve(axes: Mapping[str, Sequence[int]], setting: Setting, *, points: int) -> list[Setting]:
+    """Returns a setting with its finest parameter, the last of `axes`, spread over some of its values."""
+    if not axes:
+        return [{}]
+    name, values = list(axes.items())[-1]
+    chosen = np.unique(np.linspace(0, len(values) - 1, points).round().astype(int))
+    return [{**setting, name: values[place]} for place in chosen]
+
+
+def single_rates(entrants: Sequence[Entrant], data: VectorSet, effort: Effort) -> list[Rates]:
+    """Times one query a call on one thread, all entrants in turns."""
+    queries = [data.queries[i : i + 1] for i in range(len(data.queries))]
+
+    def once(search: Search, budget: float) -> int:
+        done, end = 0, time.perf_counter() + budget
+        for query in itertools.cycle(queries):
+            search(query, K)
+            done += 1
+            if time.perf_counter() >= end:
+                break
+        return done
+
+    return _in_turns(entrants, once, effort, threads=1)
+
+
+def batched_rates(entrants: Sequence[Entrant], data: VectorSet, effort: Effort) -> list[Rates]:
+    """Times all queries in one call on every core, all entrants in turns."""
+
+    def once(search: Search, budget: float) -> int:
+        done, end = 0, time.perf_counter() + budget
+        while not done or time.perf_counter() < end:
+            search(data.queries, K)
+            done += len(data.queries)
+        return done
+
+    return _in_turns(entrants, once, effort, threads=CORES)
+
+
+def _in_turns(
+    entrants: Sequence[Entrant], once: Callable[[Search, float], int], effort: Effort, *, threads: int
+) -> list[Rates]:
+    rates: list[list[float]] = [[] for _ in entrants]
+    wall, cpu = [0.0] * len(entrants), [0.0] * len(entrants)
+    with limited(threads):
+        for turn in range(-1, effort.rounds):  # the first warms up
+            for place, one in enumerate(entrants):
+                search = one.opened.built.at(one.setting, threads=threads)
+                start = time.perf_counter(), time.process_time()
+                done = once(search, effort.seconds if turn >= 0 else 0.0)
+                seconds, used = time.perf_counter() - start[0], time.process_time() - start[1]
+                if turn >= 0:
+                    rates[place].append(done / seconds)
+                    wall[place], cpu[place] = wall[place] + seconds, cpu[place] + used
+    return [Rates(per_second=tuple(r), cores=c / w) for r, w, c in zip(rates, wall, cpu, strict=True)]
+
+
+def _halved(opened: Opened, data: VectorSet, settings: Sequence[Setting], target: float) -> Entrant | None:
+    low, high, best = 0, len(settings), None
+    while low < high:
+        middle = (low + high) // 2
+        one = entrant(opened, data, settings[middle])
+        if one.recall_at_100 >= target:
+            high, best = middle, one
+        else:
+            low = middle + 1
+    return best

@@ -1,0 +1,233 @@
+"""The index benchmark: its data, settings of equal recall, ratios of kept figures, its slice from start to end."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import index_data
+from index_data import clustered, clustered_queries, clustered_set, divided_set
+from index_measure import curve, least
+from index_model import model_set
+from index_page import BUILD_HEADER, SPEED_HEADER, build_rows, page, speed_rows
+from index_ratios import ratios
+from index_rivals import ladder
+from index_run import GRAPH, LSH
+from recall.errors import DataError
+
+
+def test_clustered_rows_are_of_length_one_and_near_their_centre():
+    rows = clustered(3_000, 32)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+    products = rows @ rows.T
+    np.fill_diagonal(products, 0)
+    # A row is centre + noise / 2 with both of variance 1 a coordinate: two of one centre have cosine 1 / 1.25.
+    assert 0.6 < np.median(products.max(axis=1)) < 0.95
+    assert abs(np.median(products)) < 0.01
+
+
+def test_clustered_queries_come_from_the_same_centres_and_are_no_rows():
+    rows, queries = clustered(4_000, 32), clustered_queries(100, 32)
+    best = (queries @ rows.T).max(axis=1)
+    assert 0.6 < np.median(best) < 0.95
+    assert best.max() < 0.9999
+    np.testing.assert_array_equal(clustered(10, 4, seed=3), clustered(10, 4, seed=3))
+    assert not np.array_equal(clustered(10, 4, seed=3), clustered(10, 4, seed=4))
+
+
+def test_recall_counts_rows_that_tie_with_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(index_data, "K", 2)
+    vectors = np.array([[1, 0], [0.6, 0.8], [0.6, 0.8], [0, 1]], dtype=np.float32)
+    data = index_data.queried_set(tmp_path, "hand", vectors, np.array([[2, 0]], dtype=np.float32))
+    assert data.truth.tolist() == [[0, 1]]
+    for rows, recall in (([0, 1], 1.0), ([2, 0], 1.0), ([0, 3], 0.5), ([3, -1], 0.0), ([0, -1], 0.5)):
+        assert data.recall(np.array([rows]), 2) == recall
+    assert data.recall(np.array([[2, 0]]), 1) == 0.0
+
+
+def test_set_is_made_once(tmp_path):
+    made = clustered_set(tmp_path, 300, 8, num_queries=5)
+    assert (made.vectors.shape, made.queries.shape, made.truth.shape) == ((300, 8), (5, 8), (5, 100))
+    written = (made.folder / "vectors.npy").stat().st_mtime_ns
+    again = clustered_set(tmp_path, 300, 8, num_queries=5)
+    assert (made.folder / "vectors.npy").stat().st_mtime_ns == written
+    np.testing.assert_array_equal(made.truth, again.truth)
+
+
+def test_divided_set_takes_its_queries_out(tmp_path):
+    vectors = clustered(400, 8)
+    made = divided_set(tmp_path, "mine", vectors, num_queries=40)
+    assert (len(made.vectors), len(made.queries)) == (360, 40)
+    assert (made.queries @ made.vectors.T).max() < 0.99999
+    with pytest.raises(DataError, match="199 vectors; want 200"):
+        divided_set(tmp_path, "few", vectors[:199])
+
+
+def test_model_set_reads_a_file_or_a_model_with_its_data(tmp_path):
+    np.save(tmp_path / "items.npy", clustered(300, 8))
+    made = model_set(tmp_path, tmp_path / "items.npy", None)
+    assert made.name.startswith("items-")
+    np.save(tmp_path / "wrong.npy", np.zeros(3, dtype=np.float32))
+    with pytest.raises(DataError, match=r"float32 \[3\]"):
+        model_set(tmp_path, tmp_path / "wrong.npy", None)
+    with pytest.raises(DataError, match="--data"):
+        model_set(tmp_path, tmp_path, None)
+
+
+def test_ladder_climbs_in_even_steps():
+    assert ladder(1, 4, step=2) == (1, 2, 4)
+    assert ladder(100, 110)[0] == 100
+    steps = np.array(ladder(100, 2_000))
+    assert steps[-1] == 2_000
+    assert (steps[1:] / steps[:-1]).max() < 1.08
+
+
+def test_curve_keeps_coarse_values_and_spreads_the_finest():
+    axes = {"rerank": (10, 20), "probes": (1, 2, 3, 4, 5)}
+    assert curve(axes, {"rerank": 20, "probes": 4}, points=3) == [
+        {"rerank": 20, "probes": 1},
+        {"rerank": 20, "probes": 3},
+        {"rerank": 20, "probes": 5},
+    ]
+    assert curve({}, {}, points=3) == [{}]
+
+
+class ScanOfSome:
+    """Exact search among the first rows only; both parameters together say how many thousandths."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def axes(self):
+        return {"coarse": (1, 2), "fine": tuple(range(1, 1001))}
+
+    def at(self, setting, *, threads):
+        count = max(setting["coarse"] * setting["fine"] * len(self.data.vectors) // 1000, 100)
+        return lambda queries, k: np.argsort(-(queries @ self.data.vectors[:count].T), axis=1)[:, :k]
+
+
+def test_least_setting_is_found_for_each_coarse_value(tmp_path):
+    from index_contenders import Contender, Opened
+
+    data = clustered_set(tmp_path, 1_000, 4, num_queries=20)
+    scan = ScanOfSome(data)
+    who = Contender(name="scan", side="ours", family="exact", version="", build=lambda v: scan, load=lambda f, v: scan)
+    found = least(Opened(contender=who, built=scan, facts={}), data, 0.95)
+    assert [one.setting["coarse"] for one in found] == [1, 2]
+    for one in found:
+        assert one.recall_at_100 >= 0.95
+        below = {**one.setting, "fine": one.setting["fine"] - 1}
+        assert data.recall(scan.at(below, threads=1)(data.queries, 100), 100) < 0.95
+    assert abs(found[0].setting["fine"] - 2 * found[1].setting["fine"]) <= 2
+
+
+def entrant(contender, target, single, *, batched=1.0, side="theirs", family="graph"):
+    return {
+        "contender": contender, "target": target, "side": side, "family": family, "version": "lib 1, more",
+        "setting": {"ef": 7}, "recall_at_10": 0.5, "recall_at_100": target or 1.0,
+        "single_per_second": single, "single_rounds": [single, single, single * 2],
+        "batched_per_second": batched, "batched_rounds": [batched, batched, batched],
+        "build_seconds": 61.25, "build_cores": 1.5, "file_bytes": 200, "parameters": {},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def result():
+    entrants = [
+        entrant(GRAPH, 0.98, 90.0, batched=30.0, side="ours"), entrant(GRAPH, 0.95, 100.0, side="ours"),
+        entrant("faiss HNSW", 0.98, 60.0, batched=40.0), entrant("faiss HNSW", 0.95, 80.0),
+        entrant("hnswlib", 0.98, 120.0), entrant("faiss IndexFlat", None, 2.0, family="exact"),
+        entrant("faiss IndexLSH 4x", 0.95, 5.0, family="hashed"),
+        entrant("faiss IndexLSH 8x", 0.95, 10.0, family="hashed"),
+        entrant(LSH, 0.95, 40.0, side="ours", family="hashed"),
+        entrant("index ivf_pq", 0.95, 40.0, side="ours", family="quantised"),
+    ]  # fmt: skip
+    step = {"date": "2020-02-02", "machine": "2 cores"}
+    memory = {
+        GRAPH: {"anonymous_bytes": 300, "mapped_bytes": 100, "resident_bytes": 0},
+        "index ivf_pq": {"anonymous_bytes": 90, "mapped_bytes": 900, "resident_bytes": 40},
+    }
+    return {
+        "set": "shop-5", "num_rows": 5, "dim": 10, "duel": {**step, "entrants": entrants},
+        "curve": {**step, "entrants": []}, "memory": {**step, **memory},
+        "inserts": {**step, "single_microseconds": 12.5, "hundreds_microseconds": 2.5},
+    }  # fmt: skip
+
+
+def test_ratios_compare_at_equal_recall_with_the_best_of_the_others(result):
+    assert ratios(result) == {
+        "single_over_best_raw": 90 / 120,
+        "batched_over_raw_faiss": 30 / 40,
+        "lsh_over_flat": 20.0,
+        "lsh_over_faiss_lsh_reranked": 4.0,
+        "lsh_over_hnsw": 0.5,
+        "memory_over_vectors_and_graph": 400 / (5 * 10 * 4 + 200),
+        "lsh_insert_microseconds_single": 12.5,
+        "lsh_insert_microseconds_hundreds": 2.5,
+        "pq_resident_over_vectors": 40 / 200,
+        "pq_anonymous_over_vectors": 90 / 200,
+        "pq_recall_at_100": 0.95,
+    }
+
+
+def test_ratio_is_left_out_where_a_side_is_missing(result):
+    rows = result["duel"]["entrants"]
+    result["duel"]["entrants"] = [row for row in rows if row["contender"] != LSH and row["target"] != 0.98]
+    result["inserts"] = {"date": "2020-02-02"}
+    assert set(ratios(result)) == {
+        "memory_over_vectors_and_graph", "pq_resident_over_vectors", "pq_anonymous_over_vectors", "pq_recall_at_100",
+    }  # fmt: skip
+
+
+def test_ratio_is_the_middle_of_those_of_each_round(result):
+    ours, *_ = result["duel"]["entrants"]
+    ours["single_rounds"] = [60.0, 240.0, 30.0]  # beside 120, 120 and 240
+    assert ratios(result)["single_over_best_raw"] == 0.5
+
+
+def test_page_has_exact_search_in_each_part_and_the_fastest_first(result):
+    rows = list(speed_rows(result))
+    assert {len(row) for row in rows} == {len(SPEED_HEADER)}
+    assert [row[:2] for row in rows if row[0] == "0.98"] == [
+        ("0.98", "hnswlib"),
+        ("0.98", GRAPH),
+        ("0.98", "faiss HNSW"),
+        ("0.98", "faiss IndexFlat"),
+    ]
+    assert {len(row) for row in build_rows(result)} == {len(BUILD_HEADER)}
+    tree = {"dim": 2, "num_rows": 9, "k": 3, "tree_per_second": 8.0, "flat_per_second": 4.0, "tree_over_flat": 2.0,
+            "tree_build_seconds": 0.5}  # fmt: skip
+    lines = page([result], [tree], ratios={"lsh_over_flat": 20.0}, command="it", commit="0123456789abcdef").splitlines()
+    assert "Machine: 2 cores. Libraries: lib 1." in lines
+    assert "| lsh_over_flat | 20 | >= 12 |" in lines
+    assert "| 2 | 8 | 4 | 2 | 0.5 |" in lines
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Ratios", "## shop-5: 5 vectors of 10 dimensions",
+        "## Trees: 9 clustered vectors, 3 neighbors, both exact, single",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_path):
+    def run():
+        arguments = ("--quick", "--work", tmp_path / "work", "--page", tmp_path / "docs", "--json", "-")
+        done = run_script("benchmark_index.py", *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    first, _ = run()
+    assert set(first) == {"machine", "commit", "rows", "ratios"}
+    names = {row["contender"] for row in first["rows"] if row["step"] == "duel"}
+    assert {"index flat", GRAPH, LSH, "faiss IndexFlat", "faiss HNSW"} <= names
+    assert {"single_over_best_raw", "batched_over_raw_faiss", "lsh_over_flat", "lsh_over_hnsw"} <= set(first["ratios"])
+    (lost,) = (tmp_path / "work" / "quick").glob("clustered-*/results/inserts-*.json")
+    lost.unlink()
+    again, messages = run()
+    assert [line for line in messages.splitlines() if "measuring" in line] == ["clustered-16-1000: measuring inserts"]
+    assert [row for row in again["rows"] if row["step"] == "duel"] == [
+        row for row in first["rows"] if row["step"] == "duel"
+    ]
+    (written,) = (tmp_path / "docs").glob("index-*.md")
+    assert "clustered-16-1000" in written.read_text()
