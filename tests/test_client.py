@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recall.client import ItemRecord, RecallClient, RecallQuery, SimilarQuery, checked_features
+from recall.client import ItemRecord, RecallClient, RecallQuery, SimilarBy, SimilarQuery, checked_features
 from recall.errors import (
     DeadlineError,
     InvalidRequestError,
@@ -54,6 +54,13 @@ def test_recall_sends_every_part_of_the_question(
     assert result.short_reason
     result = client.recall(RecallQuery(features={"country": "nl"}, limit=1))
     assert result.answered_from is AnsweredFrom.FEATURES
+
+
+def test_similar_by_twins_finds_items_with_the_same_tags(client: RecallClient) -> None:
+    client.upsert([ItemRecord(item_id=name, features={"topic": name, "tags": ("p", "q")}) for name in ("n1", "n2")])
+    result = client.similar(SimilarQuery(item_id="n1", limit=1, by=SimilarBy.TWINS))
+    assert (result.item_ids, result.scores.tolist(), result.short_reason) == (["n2"], [1.0], "")
+    assert client.similar(SimilarQuery(features={"tags": ("q",)}, by=SimilarBy.TWINS)).item_ids == ["n1", "n2"]
 
 
 def test_similar_takes_features_of_an_unstored_item(client: RecallClient) -> None:

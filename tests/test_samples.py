@@ -101,7 +101,8 @@ def test_snapshot_loads_with_its_base_index(folder: Path, kind: str) -> None:
 
 
 def test_newest_snapshot_is_served_with_the_catalogue(sample: Path, expected: dict[str, Any]) -> None:
-    from recall.live.query import AnsweredFrom, RecallQuery
+    from recall.errors import NotReadyError
+    from recall.live.query import AnsweredFrom, RecallQuery, SimilarBy, SimilarQuery
     from recall.live.records import ItemRecord
     from recall.live.service import RecallSystem
 
@@ -115,6 +116,9 @@ def test_newest_snapshot_is_served_with_the_catalogue(sample: Path, expected: di
         system.upsert([ItemRecord(item_id="unfit", features={"year": 2002.0})])
         assert system.get("unfit").retrievable
         assert system.status().num_skipped == 0
+        assert system.similar(SimilarQuery(item_id="i1", limit=3)).short_reason == ""
+        with pytest.raises(NotReadyError, match="holds no twins; run `recall rebuild`"):
+            system.similar(SimilarQuery(item_id="i1", by=SimilarBy.TWINS))
     finally:
         system.close()
 

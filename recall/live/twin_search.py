@@ -65,6 +65,5 @@ def _short_reason(specs: Sequence[FeatureSpec], num_tokens: int, *, limit: int, 
     names = ", ".join(spec.name for spec in specs)
     if num_tokens == 0:
         return f"the item has no twin: it has no word and no value in {names}"
-    return (
-        f"{limit} items were wanted, {num_found} more share at least {THRESHOLD:.0%} of all words and values of {names}"
-    )
+    share = f"at least {THRESHOLD:.0%} of all words and values in {names} are common to it and the item"
+    return f"{limit} items were wanted, {num_found} found: a twin is one where {share}"

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recall.client import RecallClient
+from recall.client import ItemRecord, RecallClient, SimilarBy, SimilarQuery
 
 RECALL = [str(Path(sys.executable).with_name("recall"))]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -84,10 +84,37 @@ def test_item_written_to_a_running_server_is_recalled_until_it_is_deleted(workpl
         assert "new" in found["item_ids"]
         similar = ("similar", *target, "--features", features, "--limit", 10, "--json", "-")
         assert "new" in json.loads(_recall(*similar))["item_ids"]
+        twins = ("similar", *target, "--item-id", "new", "--by", "twins", "--limit", NUM_ITEMS, "--json", "-")
+        assert json.loads(_recall(*twins))["item_ids"] == sorted(f"i{n}" for n in range(1, NUM_ITEMS, 6))
         assert "deleted 1 of 1" in _recall("delete", *target, "new")
+        assert _recall(*twins, code=1).startswith("error: item 'new' is not retrievable")
         assert "new" not in json.loads(_recall(*query))["item_ids"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+def test_twins_are_found_at_once_after_a_restart_and_after_a_rebuild(workplace: Path) -> None:
+    """Every sixth item has the tags of i1; a write is followed by its twins in a killed and in a new process."""
+    same = [f"i{n}" for n in range(1, NUM_ITEMS, 6)]
+    record = ItemRecord(item_id="twin", features={"tags": ("odd", "t1")})
+    question = SimilarQuery(item_id="i1", by=SimilarBy.TWINS)
+    with_twin = sorted([*same[1:], "twin"])
+    with _server(workplace) as (address, _), RecallClient(address) as client:
+        assert client.similar(question).item_ids == sorted(same[1:])
+        client.upsert([record])
+        assert client.similar(question).item_ids == with_twin
+    with _server(workplace) as (address, _), RecallClient(address) as client:
+        assert client.similar(question).item_ids == with_twin
+        folders = ("--catalog", workplace / "catalog.sqlite", "--out", workplace / "snapshots")
+        name = json.loads(_recall("rebuild", "--model", workplace / "model", *folders, "--json", "-"))["snapshot"]
+        deadline = time.perf_counter() + 20
+        while client.status().snapshot != name and time.perf_counter() < deadline:
+            time.sleep(0.1)
+        assert (client.status().snapshot, client.status().num_fresh) == (name, 0)
+        assert client.similar(question).item_ids == with_twin
+        client.delete(["twin"])
+        assert client.similar(question).item_ids == sorted(same[1:])
 
 
 @pytest.mark.slow

@@ -57,6 +57,8 @@ def test_upsert_similar_get_and_delete_one_item(run: Run, server: RecallServer) 
     assert out.startswith("stored 1 items, sequence 9, model b")
     code, out, _ = run("similar", *target, "--features", features, "--limit", 5, "--json", "-")
     assert "new" in json.loads(out)["item_ids"]
+    code, out, _ = run("similar", *target, "--features", features, "--by", "twins", "--json", "-")
+    assert (json.loads(out)["item_ids"], json.loads(out)["scores"]) == (["new"], [1.0])
     code, out, _ = run("get", *target, "new")
     assert "features.tags  " in out
     assert "retrievable" in out
@@ -126,6 +128,7 @@ def test_status_prints_lines_and_json(run: Run, server: RecallServer) -> None:
         ["query", "--target", "h:1", "--vector", "1,x"],
         ["query", "--target", "h:1", "--candidates", "@/nowhere/ids"],
         ["similar", "--target", "h:1"],
+        ["similar", "--target", "h:1", "--item-id", "a", "--by", "name"],
         ["upsert", "--target", "h:1"],
         ["delete", "--target", "h:1"],
         ["train", "--data", "d"],

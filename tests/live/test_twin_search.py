@@ -48,7 +48,8 @@ def test_fewer_than_wanted_are_explained(deployment, stored):
     deployment.rebuild()
     with deployment.serving() as system:
         assert twins(system, "x").short_reason == (
-            "10 items were wanted, 1 more share at least 50% of all words and values of tags"
+            "10 items were wanted, 1 found: a twin is one where at least 50% of all words and values in tags"
+            " are common to it and the item"
         )
         nothing = twins(system, "topical")
         assert nothing.item_ids == []

@@ -15,6 +15,7 @@ from recall.model.signatures import Banding
 from recall.model.token_sets import TokenSets
 from recall.schema import FeatureSpec
 
+SAMPLE = Path(__file__).parents[1] / "samples" / "twins-v1"
 SPECS = (FeatureSpec(name="tags", kind="set", domain="tags"),)
 ROWS = ["abcd", "", "abce", "wxyz", "abcd"]
 
@@ -117,3 +118,14 @@ def test_facts_of_another_version_or_without_sense_are_refused(folder: Path) -> 
     (folder / "twins.json").write_text(json.dumps({**facts, "rows_per_band": 0}))
     with pytest.raises(SnapshotDamagedError, match="rows_per_band"):
         TwinTables.load(folder, num_rows=5)
+
+
+def test_sample_of_version_1_loads_and_finds_the_twins_that_it_found() -> None:
+    """Rows: "A deep well" with the tag water; nothing; the same and two more; another tag."""
+    tables = TwinTables.load(SAMPLE, num_rows=4)
+    assert [spec.name for spec in tables.specs] == ["title", "tags", "cites"]
+    rows = [{"title": "a deep well", "tags": ("Water",)}, {"tags": ("fire",)}]
+    asked = TokenSets.of_features(tables.specs, rows)
+    np.testing.assert_array_equal(tables.sets.row(0), asked.row(0))
+    assert [tables.candidates(asked.row(row)).tolist() for row in range(2)] == [[0, 2], [3]]
+    assert np.diff(tables.sets.offsets).tolist() == [4, 0, 6, 1]

@@ -97,6 +97,39 @@ def test_similar_leaves_the_item_itself_out_and_names_an_unknown_one(stub: Stub)
     assert "'gone'" in error.details()
 
 
+def _tags(item_id: str, *tags: str) -> pb.Item:
+    features = {"tags": pb.FeatureValue(string_list=pb.StringList(values=tags))}
+    return pb.Item(item_id=item_id, features=features)
+
+
+def test_twins_are_there_once_their_upsert_returned_and_gone_once_deleted(stub: Stub) -> None:
+    """Of n1 and n2 3 of 4 tags are common, of n1 and n3 1 of 3."""
+    items = [_tags("n1", "p", "q", "r"), _tags("n2", "p", "q", "r", "s"), _tags("n3", "r")]
+    stub.UpsertItems(pb.UpsertItemsRequest(items=items), timeout=30)
+    request = pb.SimilarItemsRequest(item_id="n1", by=pb.SIMILAR_BY_TWINS, limit=5)
+    reply = stub.SimilarItems(request, timeout=30)
+    assert (list(reply.item_ids), list(reply.scores)) == (["n2"], [0.75])
+    assert (reply.model_id, reply.sequence) == ("b" * 64, 11)
+    assert reply.short_reason.startswith("5 items were wanted, 1 found: a twin is one")
+    described = pb.SimilarItemsRequest(item=_tags("", "r", "p"), by=pb.SIMILAR_BY_TWINS)
+    reply = stub.SimilarItems(described, timeout=30)
+    assert list(reply.item_ids) == ["n1", "n2", "n3"]
+    assert list(reply.scores) == pytest.approx([2 / 3, 1 / 2, 1 / 2])
+    stub.UpsertItems(pb.UpsertItemsRequest(items=[_tags("n2", "z")]), timeout=30)
+    assert list(stub.SimilarItems(request, timeout=30).item_ids) == []
+    stub.DeleteItems(pb.DeleteItemsRequest(item_ids=["n3"]), timeout=30)
+    assert list(stub.SimilarItems(described, timeout=30).item_ids) == ["n1"]
+
+
+def test_twins_of_an_item_without_words_or_tags_are_none_with_a_reason_and_an_unknown_item_is_named(stub: Stub) -> None:
+    reply = stub.SimilarItems(pb.SimilarItemsRequest(item_id="a0", by=pb.SIMILAR_BY_TWINS), timeout=30)
+    assert list(reply.item_ids) == []
+    assert reply.short_reason == "the item has no twin: it has no word and no value in tags"
+    error = _refused(stub.SimilarItems, pb.SimilarItemsRequest(item_id="gone", by=pb.SIMILAR_BY_TWINS))
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert "'gone'" in error.details()
+
+
 def test_status_names_what_is_served(stub: Stub) -> None:
     status = stub.GetStatus(pb.GetStatusRequest(), timeout=30)
     assert (status.num_items, status.num_base, status.num_fresh, status.dim) == (8, 8, 0, 8)
