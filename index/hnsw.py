@@ -1,12 +1,13 @@
-"""HNSW graphs through FAISS: approximate search over immutable rows.
+"""HNSW graphs: approximate search over immutable rows.
 
 Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World
-graphs, 2018. The graph is FAISS's own (inner product, over vectors of about equal length). What FAISS finds is scored
-by `index.rescore`, so its order and floats are those of exact search.
+graphs, 2018. FAISS builds the graph (inner product, over vectors of about equal length); then it is ours: walked by
+`index.graph_kernels` over codes of a byte a value, with what it finds scored by `index.rescore`, so that order and
+floats are those of exact search. Where rounding to bytes would blur near rows (`index.quantised.rounding_noise`), the
+walk reads the vectors instead.
 
-Under a row bitmap the graph is walked with a longer candidate list, in proportion to the share of allowed rows; where
-that would cost more than scanning them, and where the walk finds too few, the search is exact. FAISS pads short
-results with -1; those never get out.
+Under a row bitmap the walk goes through barred rows and keeps allowed ones, with a longer list in proportion to their
+share; where that would cost more than scanning the allowed rows, and where the walk finds too few, the search is exact.
 
 FAISS levels and insertion order are seeded, but threads race: a build of up to `DETERMINISTIC_ROWS` rows runs on one
 thread unless told otherwise, and is the same each time on one machine; a larger one uses every core and is not.
@@ -16,26 +17,29 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from index import bitmap, checks
 from index.errors import InvalidIndexConfigError, MissingBackendError, SnapshotDamagedError
 from index.flat import FlatIndex
-from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
-from index.rescore import score_rows
-
-if TYPE_CHECKING:
-    import faiss
+from index.graph import Graph
+from index.graph_file import LinkLists, read_lists, write_lists
+from index.graph_search import Walk, WalkedRows
+from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
+from index.quantised import ByteCodes, rounding_noise
 
 DETERMINISTIC_ROWS = 50_000
 GRAPH = "hnsw.faiss"
+AUTO, INT8, FLOAT32 = "auto", "int8", "float32"
 _SCANNED_PER_STEP = 32
-"""Rows that exact search scans in the time of one more entry of the candidate list; rounded from 64 dimensions."""
+"""Rows that exact search scans in the time of following the links of one row; rounded from 64 dimensions."""
+_MOST_NOISE = 0.1
+_SEARCH_PARAMETERS = ("ef_search", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +47,13 @@ class HnswParameters:
     """How a graph is built and searched.
 
     Attributes:
-        m: Links of a node per layer (twice that at the bottom).
+        m: Links of a row per layer (twice that at the bottom).
         ef_construction: Candidate list while building.
-        ef_search: Candidate list while searching, raised to k and under a bitmap.
-        seed: Seed of the layer of each node.
+        ef_search: Candidates whose links are followed while searching, raised to half of k and under a bitmap; below k
+            it costs little recall where near rows are linked among each other.
+        seed: Seed of the layer of each row.
         threads: Threads of a build and of a batched search; 0 chooses.
+        codes: What a walk reads: `int8` codes, the `float32` vectors, or `auto`: codes unless they blur near rows.
     """
 
     m: int = 32
@@ -55,15 +61,19 @@ class HnswParameters:
     ef_search: int = 128
     seed: int = 0
     threads: int = 0
+    codes: str = AUTO
 
     def __post_init__(self) -> None:
         """Refuses values out of range."""
         least = {"m": 2, "ef_construction": 1, "ef_search": 1, "seed": 0, "threads": 0}
-        for name, value in self.as_dict().items():
-            if not least[name] <= value < 2**31:
-                raise InvalidIndexConfigError(f"{name} is {value}; want {least[name]} or more, below 2^31")
+        values = self.as_dict()
+        for name, bound in least.items():
+            if not bound <= int(values[name]) < 2**31:
+                raise InvalidIndexConfigError(f"{name} is {values[name]}; want {bound} or more, below 2^31")
+        if self.codes not in (AUTO, INT8, FLOAT32):
+            raise InvalidIndexConfigError(f"codes is {self.codes!r}; want {AUTO}, {INT8} or {FLOAT32}")
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, int | float | str]:
         """Returns the values by name."""
         return {
             "m": self.m,
@@ -71,18 +81,19 @@ class HnswParameters:
             "ef_search": self.ef_search,
             "seed": self.seed,
             "threads": self.threads,
+            "codes": self.codes,
         }
 
 
 class HnswIndex:
-    """A FAISS HNSW graph with its vectors."""
+    """A graph with its vectors and their codes."""
 
     kind = "hnsw"
 
-    def __init__(self, graph: faiss.IndexHNSWFlat, exact: FlatIndex, parameters: HnswParameters) -> None:
-        """Takes a built graph over the rows of `exact`; use `build` or `load`."""
-        self._graph = graph
+    def __init__(self, exact: FlatIndex, rows: WalkedRows, parameters: HnswParameters) -> None:
+        """Takes the same rows twice, with a graph over them; use `build` or `load`."""
         self._exact = exact
+        self._rows = rows
         self._parameters = parameters
         self._search_threads = parameters.threads or _num_cores()
 
@@ -98,15 +109,18 @@ class HnswIndex:
             InvalidVectorError: A vector is not finite or is zero.
             MissingBackendError: FAISS is not installed.
         """
-        parameters = parameters or HnswParameters()
-        faiss = _load_faiss()
-        exact = FlatIndex(vectors)
-        graph = faiss.IndexHNSWFlat(exact.dim, parameters.m, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction = parameters.ef_construction
-        graph.hnsw.rng = faiss.RandomGenerator(parameters.seed)
-        faiss.omp_set_num_threads(_build_threads(parameters.threads, exact.num_rows))
-        graph.add(exact.vectors)
-        return cls(graph, exact, parameters)
+        parameters, exact = parameters or HnswParameters(), FlatIndex(vectors)
+        return cls._over(exact, _built(exact.vectors, parameters), parameters)
+
+    @classmethod
+    def _over(cls, exact: FlatIndex, lists: LinkLists, parameters: HnswParameters) -> HnswIndex:
+        graph, codes = Graph.of(lists), ByteCodes.none(exact.dim)
+        if parameters.codes != FLOAT32 and exact.num_rows:
+            codes = ByteCodes.of(exact.vectors)
+            if parameters.codes == AUTO and rounding_noise(codes, exact.vectors, graph.links) > _MOST_NOISE:
+                codes = ByteCodes.none(exact.dim)
+        used = replace(parameters, codes=INT8 if codes.codes.size else FLOAT32)
+        return cls(exact, WalkedRows(vectors=exact.vectors, codes=codes, graph=graph), used)
 
     @property
     def dim(self) -> int:
@@ -120,79 +134,77 @@ class HnswIndex:
 
     def parameters(self) -> Parameters:
         """Returns what the index was built with and is searched with."""
-        return {**self._parameters.as_dict()}
+        return self._parameters.as_dict()
+
+    def retuned(self, **search_parameters: Any) -> HnswIndex:
+        """Returns the same graph, shared, searched with another `ef_search` or number of `threads`.
+
+        Raises:
+            InvalidIndexConfigError: A parameter is of the build, or out of range.
+        """
+        for name in search_parameters:
+            if name not in _SEARCH_PARAMETERS:
+                raise InvalidIndexConfigError(f"{name} is fixed by the build; {_SEARCH_PARAMETERS} can be changed")
+        return HnswIndex(self._exact, self._rows, replace(self._parameters, **search_parameters))
+
+    def resident_bytes(self) -> int:
+        """Returns the bytes of vectors, codes and links: a search reads all of them at random."""
+        codes = self._rows.codes
+        return self._exact.vectors.nbytes + codes.codes.nbytes + codes.steps.nbytes + self._rows.graph.resident_bytes()
 
     def save(self, folder: Path) -> None:
-        """Writes the graph without its vectors, in FAISS's format, as `hnsw.faiss`."""
-        faiss = _load_faiss()
-        faiss.write_index(self._graph, str(folder / GRAPH), faiss.IO_FLAG_SKIP_STORAGE)
+        """Writes the graph without its vectors as `hnsw.faiss`, see `index.graph_file`."""
+        lists = self._rows.graph.lists(dim=self.dim, ef_construction=self._parameters.ef_construction)
+        write_lists(folder / GRAPH, lists)
 
     @classmethod
     def load(cls, folder: Path, vectors: FloatArray, parameters: HnswParameters | None = None) -> HnswIndex:
         """Reads what `save` wrote, and joins it with the vectors it was built from.
 
         Raises:
-            SnapshotDamagedError: The file is missing, unreadable, or of other rows.
-            MissingBackendError: FAISS is not installed.
+            SnapshotDamagedError: The file is missing, damaged, or of other rows.
         """
-        faiss = _load_faiss()
         exact, path = FlatIndex(vectors), folder / GRAPH
-        try:
-            graph = faiss.read_index(str(path), faiss.IO_FLAG_SKIP_STORAGE)
-        except RuntimeError as error:
-            raise SnapshotDamagedError(f"{path} is no FAISS index: {error}; rebuild or restore it") from None
-        if not isinstance(graph, faiss.IndexHNSWFlat) or (graph.ntotal, graph.d) != (exact.num_rows, exact.dim):
+        lists = read_lists(path)
+        if (lists.layers.size, lists.dim) != (exact.num_rows, exact.dim):
             raise SnapshotDamagedError(
-                f"{path} holds {type(graph).__name__} of {graph.ntotal} rows x {graph.d}; "
-                f"want IndexHNSWFlat of {exact.num_rows} x {exact.dim}; rebuild or restore it"
+                f"{path} holds a graph of {lists.layers.size} rows x {lists.dim}; "
+                f"want one of {exact.num_rows} x {exact.dim}; rebuild or restore it"
             )
-        storage = faiss.IndexFlat(exact.dim, faiss.METRIC_INNER_PRODUCT)
-        storage.add(exact.vectors)
-        storage.this.disown()  # the graph owns it from here on
-        graph.storage = storage
-        graph.own_fields = True
-        return cls(graph, exact, parameters or HnswParameters())
+        return cls._over(exact, lists, parameters or HnswParameters())
 
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
         checks.check_allowed(allowed, self.num_rows)
+        result = _blank(queries.shape[0], min(k, self.num_rows))
         num_allowed = self.num_rows if allowed is None else bitmap.count(allowed, self.num_rows)
-        wanted = min(k, num_allowed)
-        if wanted == 0:
-            return _blank(queries.shape[0], min(k, self.num_rows))
-        ef = math.ceil(max(self._parameters.ef_search, wanted) * self.num_rows / num_allowed)
-        if ef > self._parameters.ef_search and num_allowed <= _SCANNED_PER_STEP * ef:
+        if num_allowed == 0:
+            return result
+        plan = self._plan(min(k, num_allowed), num_allowed, allowed)
+        if plan.breadth > self._parameters.ef_search and num_allowed <= _SCANNED_PER_STEP * plan.breadth:
             return self._exact.search(queries, k, allowed=allowed)
-        rows = self._walk(queries, wanted, ef, allowed)
-        result = self._ordered(queries, rows, width=min(k, self.num_rows))
-        short = np.flatnonzero((rows < 0).any(axis=1))
-        if short.size:
+        if self._rows.search(queries, plan, result):
+            short = np.flatnonzero(result.counts < plan.wanted)
             exact = self._exact.search(queries[short], k, allowed=allowed)
             result.rows[short], result.scores[short], result.counts[short] = exact.rows, exact.scores, exact.counts
         return result
 
-    def _walk(self, queries: FloatArray, wanted: int, ef: int, allowed: RowBitmap | None) -> RowArray:
-        """Returns what the graph finds, [num_queries, wanted] int64, -1 where it found too few."""
-        faiss = _load_faiss()
-        selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
-        parameters = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
-        # FAISS keeps the number of threads by calling thread, so each call says it.
-        faiss.omp_set_num_threads(self._search_threads)
-        rows: RowArray = self._graph.search(queries, wanted, params=parameters)[1]
-        return rows
-
-    def _ordered(self, queries: FloatArray, rows: RowArray, *, width: int) -> Neighbors:
-        num_queries, wanted = rows.shape
-        offsets = np.arange(num_queries + 1, dtype=np.int64) * wanted
-        pairs = np.maximum(rows, 0).reshape(-1)
-        scores = score_rows(queries, self._exact.vectors, pairs, offsets=offsets).reshape(rows.shape)
-        order = np.lexsort((rows, -scores), axis=1)
-        result = _blank(num_queries, width)
-        result.rows[:, :wanted] = np.take_along_axis(rows, order, axis=1)
-        result.scores[:, :wanted] = np.take_along_axis(scores, order, axis=1)
-        result.counts[:] = wanted
-        return result
+    def _plan(self, wanted: int, num_allowed: int, allowed: RowBitmap | None) -> Walk:
+        breadth = max(self._parameters.ef_search, -(-wanted // 2))
+        kept = max(breadth, wanted + wanted // 8 + 8)
+        capacity = kept
+        if num_allowed < self.num_rows:
+            share = num_allowed / self.num_rows
+            breadth, capacity = math.ceil(breadth / share), math.ceil(2 * kept / share)
+        return Walk(
+            capacity=capacity,
+            kept=kept,
+            breadth=breadth,
+            wanted=wanted,
+            allowed=None if num_allowed == self.num_rows else allowed,
+            threads=self._search_threads,
+        )
 
 
 def _blank(num_queries: int, width: int) -> Neighbors:
@@ -200,6 +212,25 @@ def _blank(num_queries: int, width: int) -> Neighbors:
         rows=np.full((num_queries, width), -1, dtype=np.int64),
         scores=np.full((num_queries, width), -np.inf, dtype=np.float32),
         counts=np.zeros(num_queries, dtype=np.int64),
+    )
+
+
+def _built(vectors: FloatArray, parameters: HnswParameters) -> LinkLists:
+    faiss = _load_faiss()
+    index = faiss.IndexHNSWFlat(vectors.shape[1], parameters.m, faiss.METRIC_INNER_PRODUCT)
+    graph = index.hnsw
+    graph.efConstruction = parameters.ef_construction
+    graph.rng = faiss.RandomGenerator(parameters.seed)
+    # FAISS keeps the number of threads by calling thread, so each call says it.
+    faiss.omp_set_num_threads(_build_threads(parameters.threads, vectors.shape[0]))
+    index.add(vectors)
+    return LinkLists(
+        dim=vectors.shape[1],
+        m=parameters.m,
+        ef_construction=parameters.ef_construction,
+        layers=faiss.vector_to_array(graph.levels),
+        links=faiss.vector_to_array(graph.neighbors),
+        entry=graph.entry_point,
     )
 
 
