@@ -83,12 +83,15 @@ def _quick_model(work: Path, commit: str) -> tuple[Path, Path]:
 
 def _value(result: Parsed) -> dict[str, object]:
     origin = {name: result[name] for name in ("set", "model_id", "seed", "command", "date")}
-    seconds = {row["tokens"]: row["profile_us"] + row["scoring_us"] for row in result["times"]}
+    by_cap = {row["tokens"]: row for row in result["times"]}
+    name = f"{result['set']}_cap_{PROFILE_TOKENS}_over_no_cap"
+    all_users = [by_cap[cap]["profile_us"] + by_cap[cap]["scoring_us"] for cap in (None, PROFILE_TOKENS)]
+    heaviest = [by_cap[cap]["heaviest_us"] for cap in (None, PROFILE_TOKENS)]
     return {
         "machine": result["machine"],
         "commit": result["commit"],
         "rows": [{**origin, **row} for row in (*result["rows"], *result["times"])],
-        "ratios": {f"{result['set']}_cap_{PROFILE_TOKENS}_over_no_cap": seconds[None] / seconds[PROFILE_TOKENS]},
+        "ratios": {name: all_users[0] / all_users[1], f"{name}_heaviest_tenth": heaviest[0] / heaviest[1]},
     }
 
 

@@ -6,7 +6,8 @@ profile and the bag. A result is {"set", "model_id", "seed", "command", "commit"
 - a row for each of `ablations.FIGURES` that the part has, each score and each cap: {"figure", "score", "tokens",
   "value", "low", "high", "users", "difference", "difference_low", "difference_high"}, `tokens` null for no cap; a
   difference is that to no cap, paired by user, with its 95% interval;
-- a time for each cap: {"tokens", "cut", "profile_us", "scoring_us"}, `cut` being the share of users with more tokens.
+- a time for each cap: {"tokens", "cut", "profile_us", "scoring_us", "heaviest_us"}, `cut` being the share of users with
+  more tokens, and `heaviest_us` the sum of both times over the tenth of users with the most tokens.
 
 The sparse part of a query makes the profile from the bags of the history and scores every item by it. It is timed for
 one query after the other on one thread. All caps take turns at each user, in another order each round; a time is the
@@ -181,17 +182,19 @@ def sparse_times(served: Served, *, num_users: int) -> list[Json]:
     known = [user for user in served.evaluation.users if user.history]
     lengths = np.diff(served.profiles(known, FusionWeights(seen=1.0), None).offsets)
     drawn = np.random.default_rng(0).permutation(len(known))[:num_users]
+    heaviest = np.argsort(-lengths[drawn], kind="stable")[: -(-len(drawn) // 10)]
     histories = served.histories([known[place] for place in drawn])
     rounds = [_round(served, sparse, histories, turn=turn) for turn in range(_ROUNDS)]
-    microseconds = 1e6 * np.median(rounds, axis=0).mean(axis=0)
+    microseconds = 1e6 * np.median(rounds, axis=0)
     return [
         {
             "tokens": cap,
             "cut": float((lengths > cap).mean()) if cap is not None else 0.0,
-            "profile_us": float(making),
-            "scoring_us": float(scoring),
+            "profile_us": float(microseconds[:, place, 0].mean()),
+            "scoring_us": float(microseconds[:, place, 1].mean()),
+            "heaviest_us": float(microseconds[heaviest, place].sum(axis=1).mean()),
         }
-        for cap, (making, scoring) in zip(CAPS, microseconds, strict=True)
+        for place, cap in enumerate(CAPS)
     ]
 
 

@@ -13,7 +13,10 @@ from provenance import short
 from recall.live.profiles import PROFILE_TOKENS
 
 RECALL_HEADER = ("ranked", "most tokens", "fused score", "to no cap", "content alone", "to no cap")
-TIMES_HEADER = ("most tokens", "users cut", "profile, us", "scoring, us", "both, us", "of no cap")
+TIMES_HEADER = (
+    *("most tokens", "users cut", "profile, us", "scoring, us", "both, us", "of no cap"),
+    *("heaviest tenth, us", "of no cap"),
+)
 
 _INTRODUCTION = f"""\
 # The cap on a profile's tokens
@@ -31,7 +34,8 @@ most {PROFILE_TOKENS:,} in serving. Here other caps stand beside it, with the sa
   their cold items that users find (*cold among all*, left out where all that is asked for is cold).
 - Times are those of the sparse part of one query after the other on one thread: the profile is made from the bags of
   the history, then scores every item. All caps take turns at each user, in another order each round; a time is the
-  mean over users of the median over rounds. *Users cut* have more tokens than the cap.
+  mean over users of the median over rounds. *Users cut* have more tokens than the cap; *heaviest tenth* are both times
+  of the tenth of users with the most tokens.
 """
 
 
@@ -53,11 +57,12 @@ def recall_rows(result: Json) -> Iterator[tuple[str, ...]]:
 
 def time_rows(result: Json) -> Iterator[tuple[str, ...]]:
     """Yields the rows below `TIMES_HEADER`."""
-    uncapped = next(_both(row) for row in result["times"] if row["tokens"] is None)
+    uncapped = next(row for row in result["times"] if row["tokens"] is None)
     for row in result["times"]:
-        both = _both(row)
-        times = (f"{value:.0f}" for value in (row["profile_us"], row["scoring_us"], both))
-        yield (cap_name(row["tokens"]), f"{row['cut']:.1%}", *times, f"{both / uncapped:.2f}")
+        cells = [cap_name(row["tokens"]), f"{row['cut']:.1%}", f"{row['profile_us']:.0f}", f"{row['scoring_us']:.0f}"]
+        for time_us, uncapped_us in zip(_times(row), _times(uncapped), strict=True):
+            cells += [f"{time_us:.0f}", f"{time_us / uncapped_us:.2f}"]
+        yield tuple(cells)
 
 
 def cap_name(cap: int | None) -> str:
@@ -83,8 +88,9 @@ def _figures(rows: Sequence[Json]) -> list[str]:
     return [name for place, name in enumerate(names) if values[name] not in [values[n] for n in names[:place]]]
 
 
-def _both(row: Json) -> float:
-    return float(row["profile_us"] + row["scoring_us"])
+def _times(row: Json) -> tuple[float, float]:
+    """Returns the microseconds of both steps, of all users and of the heaviest."""
+    return row["profile_us"] + row["scoring_us"], row["heaviest_us"]
 
 
 def _cells(row: Json, cap: int | None) -> tuple[str, str]:

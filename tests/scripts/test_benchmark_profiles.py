@@ -26,8 +26,8 @@ def result(*, name="shop", model_id="m" * 64, only_cold=False):
     cold += [row("cold", CONTENT, 64, 0.5), row("cold", CONTENT, None, 0.5)]
     among_all = [{**one, "figure": "cold among all", "users": 9 if only_cold else 8} for one in cold]
     times = [
-        {"tokens": 64, "cut": 0.5, "profile_us": 20.0, "scoring_us": 5.0},
-        {"tokens": None, "cut": 0.0, "profile_us": 30.0, "scoring_us": 20.0},
+        {"tokens": 64, "cut": 0.5, "profile_us": 20.0, "scoring_us": 5.0, "heaviest_us": 60.0},
+        {"tokens": None, "cut": 0.0, "profile_us": 30.0, "scoring_us": 20.0, "heaviest_us": 80.0},
     ]
     return {
         "set": name, "model_id": model_id, "seed": 1, "command": "python it", "commit": "0123456789abcdef",
@@ -42,8 +42,8 @@ def test_caps_stand_beside_no_cap():
         ("cold", "no cap", ".5000 [.2500, .7500]", "", ".5000 [.2500, .7500]", ""),
     ]  # fmt: skip
     assert list(time_rows(result())) == [
-        ("64", "50.0%", "20", "5", "25", "0.50"),
-        ("no cap", "0.0%", "30", "20", "50", "1.00"),
+        ("64", "50.0%", "20", "5", "25", "0.50", "60", "0.75"),
+        ("no cap", "0.0%", "30", "20", "50", "1.00", "80", "1.00"),
     ]
 
 
