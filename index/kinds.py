@@ -17,8 +17,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from index.errors import InvalidIndexConfigError
 from index.flat import FlatIndex, FlatParameters
 from index.hnsw import HnswIndex, HnswParameters
+from index.ivf import IvfFlatIndex, IvfFlatParameters
+from index.ivf_pq import IvfPqIndex, IvfPqParameters
+from index.kd_tree import KdTreeIndex, KdTreeParameters
 from index.lsh import HyperplaneLsh, LshParameters
 from index.protocols import FloatArray, Parameters, VectorIndex
+from index.scalar import ScalarIndex, ScalarParameters
 
 
 class BaseIndex(VectorIndex, Protocol):
@@ -56,6 +60,10 @@ class Kind(Generic[P]):
 KINDS: dict[str, Kind[Any]] = {
     "flat": Kind(parameters=FlatParameters, build=FlatIndex.build, load=FlatIndex.load),
     "hnsw": Kind(parameters=HnswParameters, build=HnswIndex.build, load=HnswIndex.load),
+    "ivf_flat": Kind(parameters=IvfFlatParameters, build=IvfFlatIndex.build, load=IvfFlatIndex.load),
+    "ivf_pq": Kind(parameters=IvfPqParameters, build=IvfPqIndex.build, load=IvfPqIndex.load),
+    "scalar": Kind(parameters=ScalarParameters, build=ScalarIndex.build, load=ScalarIndex.load),
+    "kd_tree": Kind(parameters=KdTreeParameters, build=KdTreeIndex.build, load=KdTreeIndex.load),
     "lsh": Kind(parameters=LshParameters, build=HyperplaneLsh.build, load=HyperplaneLsh.load),
 }
 

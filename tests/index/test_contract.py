@@ -30,8 +30,13 @@ BUILDS: dict[str, Build] = {
         vectors, IndexConfig(kind="hnsw", parameters={"ef_construction": 64, "threads": 1})
     ),
     "lsh": lambda vectors: build_index(vectors, IndexConfig(kind="lsh")),
+    **{
+        kind: lambda vectors, kind=kind: build_index(vectors, IndexConfig(kind=kind, parameters={"threads": 1}))
+        for kind in ("ivf_flat", "ivf_pq", "scalar")
+    },
+    "kd_tree": lambda vectors: build_index(vectors, IndexConfig(kind="kd_tree")),
 }
-EXACT = ("flat", "appendable_flat")
+EXACT = ("flat", "appendable_flat", "kd_tree")
 
 
 @pytest.fixture(params=sorted(BUILDS))

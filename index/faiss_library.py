@@ -1,0 +1,68 @@
+"""FAISS, which comes as an extra: imported on first use, its files read with damage named as such."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from index.errors import MissingBackendError, SnapshotDamagedError
+
+if TYPE_CHECKING:
+    import faiss
+
+
+def load_faiss(kind: str) -> ModuleType:
+    """Returns the module `faiss`.
+
+    Args:
+        kind: Name of the kind of index that needs it, for the message.
+
+    Raises:
+        MissingBackendError: FAISS is not installed.
+    """
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingBackendError(
+            f"the kind {kind} needs FAISS, which cannot be imported ({error}); pip install 'dhe-recall[cpu]' "
+            "(or [gpu]), or choose the kind flat or lsh"
+        ) from error
+    return faiss
+
+
+def load_gpu_faiss(kind: str) -> ModuleType:
+    """Returns the module `faiss` where it was built for GPUs and sees one.
+
+    Raises:
+        MissingBackendError: FAISS is not installed, is built for the CPU alone, or sees no GPU.
+    """
+    faiss = load_faiss(kind)
+    # FAISS of every build has this function; in one for the CPU alone it returns 0.
+    if faiss.get_num_gpus() == 0:
+        raise MissingBackendError(
+            f"the kind {kind} on a GPU needs one that FAISS sees, but FAISS {faiss.__version__} sees 0; "
+            "pip install 'dhe-recall[gpu]' on a machine with a CUDA device, or search on the CPU"
+        )
+    return faiss
+
+
+def read_index(path: Path, *, kind: str) -> faiss.Index:
+    """Reads an index in FAISS's format.
+
+    Raises:
+        SnapshotDamagedError: The file is missing, cut short or of another format.
+        MissingBackendError: FAISS is not installed.
+    """
+    library = load_faiss(kind)
+    try:
+        index: faiss.Index = library.read_index(str(path))
+    except (RuntimeError, MemoryError) as error:
+        raise SnapshotDamagedError(f"{path} is no whole FAISS index: {error}; rebuild or restore it") from None
+    return index
+
+
+def num_threads(threads: int) -> int:
+    """Returns `threads`, or the number of cores for 0."""
+    return threads or os.cpu_count() or 1

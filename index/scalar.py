@@ -1,0 +1,147 @@
+"""Scalar-quantised codes through FAISS with exact re-ranking: one byte a coordinate.
+
+Each coordinate of what a vector is off from the centroid of its list is rounded to one of 256 steps between the least
+and the greatest seen in training. With one list the codes are scanned exhaustively: approximate by rounding alone.
+
+Memory holds codes, rows and centroids. The vectors may be a memory map, of which a search reads `rerank` rows for each
+one wanted; a build reads it in blocks. See `index.inverted_lists`.
+
+On disk: `scalar.faiss`, an `IndexIVFScalarQuantizer` in FAISS's format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from index.errors import InvalidIndexConfigError
+from index.faiss_library import load_faiss, num_threads
+from index.flat import FlatIndex
+from index.inverted_lists import InvertedLists, Probing, add, num_lists, num_probes, read_lists, train
+from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
+
+CODES = "scalar.faiss"
+RERANK = 2
+_BOUNDS_BYTES = 8
+"""Least value and step of a coordinate, float32 each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarParameters:
+    """How rows are grouped, and how much of them a search reads.
+
+    Attributes:
+        lists: 1 scans every code; 0 takes 4 times the root of the number of rows, fewer below some 24,000 rows.
+        nprobe: Lists read, more under a bitmap; 0 takes the root of the number of lists, at least 8.
+        rerank: Candidates ranked by their vectors for each row wanted; 0 takes 2.
+        seed: Seed of k-means and of the rows it sees.
+        threads: Threads of a build and of a batched search; 0 takes every core.
+    """
+
+    lists: int = 0
+    nprobe: int = 0
+    rerank: int = 0
+    seed: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses values out of range."""
+        for name, value in self.as_dict().items():
+            if not 0 <= value < 2**31:
+                raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
+
+    def resolved(self, num_rows: int) -> ScalarParameters:
+        """Returns them with the rules where a value is 0, and no more lists than rows."""
+        lists = min(self.lists or num_lists(num_rows), max(num_rows, 1))
+        nprobe = min(self.nprobe or num_probes(lists), lists)
+        return replace(self, lists=lists, nprobe=nprobe, rerank=self.rerank or RERANK)
+
+    def as_dict(self) -> dict[str, int]:
+        """Returns the values by name."""
+        return asdict(self)
+
+
+class ScalarIndex:
+    """Byte codes in lists, and vectors that are read where a candidate is ranked."""
+
+    kind = "scalar"
+
+    def __init__(self, lists: InvertedLists, parameters: ScalarParameters) -> None:
+        """Takes filled lists and resolved parameters; use `build` or `load`."""
+        self._lists = lists
+        self._parameters = parameters
+
+    @classmethod
+    def build(cls, vectors: FloatArray, parameters: ScalarParameters | None = None) -> ScalarIndex:
+        """Finds centroids and codes each vector.
+
+        Args:
+            vectors: [num_rows, dim] float32 of about equal length; may be a memory map, read in blocks.
+            parameters: None takes the rules.
+
+        Raises:
+            InvalidVectorError: A vector is not finite or is zero.
+            MissingBackendError: FAISS is not installed.
+        """
+        faiss = load_faiss(cls.kind)
+        exact = FlatIndex(vectors)
+        parameters = (parameters or ScalarParameters()).resolved(exact.num_rows)
+        quantizer, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+        lists = faiss.IndexIVFScalarQuantizer(
+            faiss.IndexFlatIP(exact.dim), exact.dim, parameters.lists, quantizer, metric, True
+        )
+        faiss.omp_set_num_threads(num_threads(parameters.threads))
+        if exact.num_rows:
+            train(lists, exact.vectors, seed=parameters.seed, least=1)
+            lists = add(lists, exact.vectors)
+        return cls(InvertedLists(lists, exact), parameters)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._lists.exact.dim
+
+    @property
+    def num_rows(self) -> int:
+        """Rows held."""
+        return self._lists.exact.num_rows
+
+    def parameters(self) -> Parameters:
+        """Returns what the index was built with and is searched with."""
+        return {**self._parameters.as_dict()}
+
+    def retuned(self, *, nprobe: int | None = None, rerank: int | None = None) -> ScalarIndex:
+        """Returns the same codes, shared, searched otherwise; None leaves a value, 0 takes its rule."""
+        parameters = replace(
+            self._parameters,
+            nprobe=self._parameters.nprobe if nprobe is None else nprobe,
+            rerank=self._parameters.rerank if rerank is None else rerank,
+        )
+        return ScalarIndex(self._lists, parameters.resolved(self.num_rows))
+
+    def resident_bytes(self) -> int:
+        """Returns the bytes of codes, rows, centroids and bounds."""
+        return self._lists.resident_bytes() + _BOUNDS_BYTES * self.dim
+
+    def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
+        """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
+        parameters = self._parameters
+        probing = Probing(probes=parameters.nprobe, rerank=parameters.rerank, threads=parameters.threads)
+        return self._lists.search(queries, k, probing, allowed=allowed)
+
+    def save(self, folder: Path) -> None:
+        """Writes codes and centroids, without vectors, as `scalar.faiss`."""
+        load_faiss(self.kind).write_index(self._lists.lists, str(folder / CODES))
+
+    @classmethod
+    def load(cls, folder: Path, vectors: FloatArray, parameters: ScalarParameters | None = None) -> ScalarIndex:
+        """Reads what `save` wrote, and joins it with the vectors it was built from.
+
+        Raises:
+            SnapshotDamagedError: The file is missing, unreadable, or of other rows.
+            MissingBackendError: FAISS is not installed.
+        """
+        exact, path = FlatIndex(vectors), folder / CODES
+        lists = read_lists(path, "IndexIVFScalarQuantizer", kind=cls.kind, exact=exact, num_rows=exact.num_rows)
+        read = replace(parameters or ScalarParameters(), lists=lists.nlist)
+        return cls(InvertedLists(lists, exact), read.resolved(exact.num_rows))
