@@ -27,7 +27,7 @@ from index.attributes import AttributeMap, Attributes, ColumnSpec, check_attribu
 from index.bags import Bags
 from index.conditions import Condition
 from index.errors import InvalidQueryError
-from index.filtering import KeptBitmaps, filtered
+from index.filtering import KeptBitmaps, check_condition, filtered
 from index.flat import FlatIndex
 from index.fresh import FreshPart, NewRows
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
@@ -240,6 +240,14 @@ class LiveIndex:
                 and no content, or a filter does not fit the attributes.
         """
         return search_checked(self._view, queries, k, options, profiles=profiles)
+
+    def check_filter(self, condition: Condition) -> None:
+        """Checks that a condition fits the attributes of items.
+
+        Raises:
+            InvalidQueryError: It does not, or items have none.
+        """
+        check_condition(condition, self._view.attributes)
 
     def filtered(self, condition: Condition) -> LiveSubset:
         """Returns the items for which a condition holds, at this moment.

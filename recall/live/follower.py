@@ -15,6 +15,7 @@ import numpy as np
 
 from index.bags import Bags
 from index.protocols import FloatArray
+from recall.live.attributes import indexed_attributes
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.item_vectors import embed_stored, same_features
@@ -86,12 +87,15 @@ class Follower:
         embedded = embed_stored(self.generation.model, [i.item_id for i in rest], [i.features for i in rest])
         deleted = [*(item.item_id for item in changes if item.deleted), *embedded.skipped, *damaged]
         self._apply_twins({i.item_id: i.features for i in live if i.item_id not in embedded.skipped}, deleted)
+        item_ids, columns = [*tried, *embedded.item_ids], self.generation.index.columns
+        stored = {item.item_id: item for item in live}
         self.generation.index.apply(
-            [*tried, *embedded.item_ids],
+            item_ids,
             np.concatenate([_stacked(tried, self.generation.model.dim), embedded.vectors]),
             deleted=deleted,
             sequence=sequence,
             bags=_joined_bags(tried, embedded.bags),
+            attributes=None if columns is None else indexed_attributes(columns, [stored[i] for i in item_ids]),
         )
         self._note(changes, embedded.skipped | damaged)
 

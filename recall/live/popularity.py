@@ -40,6 +40,8 @@ class Popularity:
         Scores are interaction counts, 0 for items without one.
         """
         excluded = frozenset(options.exclude)
+        if options.filter is not None:
+            index = index.filtered(options.filter)
         eligible = (i for i in self._ordered(index, options) if i not in excluded and i in index)
         item_ids = list(islice(eligible, limit))
         return Hits(item_ids, np.array([self.ranking.get(i, 0) for i in item_ids], dtype=np.float32))

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from index.conditions import Condition
 from recall.errors import FieldViolation
 from recall.schema import FeatureMap
 
@@ -47,6 +48,7 @@ class RecallQuery:
         exclude: Items never returned.
         exclude_history: Whether items of the history are left out.
         exact: Whether to search exhaustively.
+        filter: What must hold for an item to be returned; None means nothing.
     """
 
     user_id: str | None = None
@@ -58,6 +60,7 @@ class RecallQuery:
     exclude: tuple[str, ...] = ()
     exclude_history: bool = True
     exact: bool = False
+    filter: Condition | None = None
 
 
 class SimilarBy(Enum):

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.attribute_growth import GrowingAttributes
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.factory import IndexConfig, build_index
@@ -26,6 +27,7 @@ from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from index.sparse import SparseIndex
 from recall.errors import BusyError, ConfigError
+from recall.live.attributes import indexed_attributes, indexed_columns
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
 from recall.live.generation import Embedder, Generation, load_model
@@ -144,14 +146,17 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
     sequence = catalog.last_sequence()
     counts, num_items = catalog.popularity(), catalog.num_items()
     specs, sets = content_specs(catalog.schema.item_features), list[TokenSets]()
+    attributes = GrowingAttributes(indexed_columns(catalog.schema))
     parts: list[ItemVectors] = []
     skipped: dict[str, str] = {}
     num_done = 0
     for batch in catalog.scan_items(config.batch_size, until=sequence):
         whole = [item for item in batch if not item.damage]
         parts.append(embed_stored(loaded.model, [i.item_id for i in whole], [i.features for i in whole]))
-        features = {item.item_id: item.features for item in whole}
-        sets.append(stored_token_sets(specs, [features[item_id] for item_id in parts[-1].item_ids]))
+        by_id = {item.item_id: item for item in whole}
+        embedded = [by_id[item_id] for item_id in parts[-1].item_ids]
+        sets.append(stored_token_sets(specs, [item.features for item in embedded]))
+        attributes.append(indexed_attributes(attributes.specs, embedded))
         skipped |= parts[-1].skipped | {item.item_id: item.damage for item in batch if item.damage}
         num_done += len(batch)
         report("items", num_done, max(num_items, num_done))
@@ -168,6 +173,7 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
         bags=stored.bags,
         counts=np.array([counts.get(item_id, 0) for item_id in stored.item_ids], dtype=np.int64),
         skipped=skipped,
+        attributes=attributes.frozen(stored.order),
         twins=TwinTables.build(specs, TokenSets.joined(sets).take(stored.order)),
     )
 

@@ -18,6 +18,7 @@ from index.bags import Bags
 from index.live import LiveIndex, LiveSubset
 from index.protocols import FloatArray, Hits, SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
+from recall.live.attributes import checked_filter
 from recall.live.exploration import Searches, explorable, with_unseen, worth_widening
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
@@ -80,7 +81,8 @@ class Retriever:
         """Returns the best items for each query; fewer than its limit only where fewer are eligible.
 
         Raises:
-            InvalidRequestError: Given features do not fit the model.
+            InvalidRequestError: Given features do not fit the model, or a filter the attributes of items.
+            NotReadyError: There is a filter, and the snapshot holds no attributes.
             CatalogError: What is stored of a user cannot be read.
         """
         if self._fresh_share and generation.unseen_popularity is None:
@@ -143,7 +145,12 @@ class Retriever:
         for query, history, held, known in zip(queries, histories, recent, vectors, strict=True):
             user = UserInput(user_id=query.user_id, features=self._features(generation, query), history=known)
             exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
-            options = SearchOptions(exclude=exclude, candidates=query.candidates, exact=query.exact)
+            options = SearchOptions(
+                exclude=exclude,
+                candidates=query.candidates,
+                exact=query.exact,
+                filter=checked_filter(generation, query.filter),
+            )
             source = _source(generation, query, user)
             questions.append(_Question(query=query, user=user, recent=held, options=options, answered_from=source))
         return questions

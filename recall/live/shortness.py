@@ -11,14 +11,17 @@ def short_reason(index: LiveIndex, options: SearchOptions, *, limit: int, num_fo
     if num_found >= limit:
         return ""
     excluded = set(options.exclude)
+    held, what = index if options.filter is None else index.filtered(options.filter), "retrievable items"
+    if options.filter is not None:
+        what += " that pass the filter"
     if options.candidates is None:
-        num_held = index.num_items
-        pool = f"the catalogue holds {num_held} retrievable items"
+        num_held = held.num_items
+        pool = f"the catalogue holds {num_held} {what}"
     else:
         candidates = set(options.candidates)
         excluded &= candidates
-        num_held = sum(item_id in index for item_id in candidates)
-        pool = f"{num_held} of {len(candidates)} candidates are retrievable items"
-    num_excluded = sum(item_id in index for item_id in excluded)
+        num_held = sum(item_id in held for item_id in candidates)
+        pool = f"{num_held} of {len(candidates)} candidates are {what}"
+    num_excluded = sum(item_id in held for item_id in excluded)
     left = f", {num_excluded} of them excluded" if num_excluded else ""
     return f"{limit} items were wanted, {num_held - num_excluded} are eligible: {pool}{left}"

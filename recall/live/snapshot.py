@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from index.attributes import Attributes
 from index.bag_space import load_content, save_content
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
@@ -107,6 +108,7 @@ class SnapshotContent:
         counts: [n] int64, interactions of each item.
         skipped: Reason by id of each stored item that could not be embedded.
         twins: Token sets of n rows; None writes none.
+        attributes: n rows of columns that filters use; None writes none.
     """
 
     model_id: str
@@ -119,6 +121,7 @@ class SnapshotContent:
     counts: RowArray
     skipped: dict[str, str]
     twins: TwinTables | None = None
+    attributes: Attributes | None = None
 
 
 def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> None:
@@ -147,7 +150,8 @@ def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> N
         for file in content.model_files:
             shutil.copyfile(file, temporary / MODEL / file.name)
         (temporary / ROWS).mkdir()
-        RowTable.from_items(content.item_ids, content.counts).save(temporary / ROWS)
+        rows = RowTable.from_items(content.item_ids, content.counts, attributes=content.attributes)
+        rows.save(temporary / ROWS)
         (temporary / TWO_TOWER).mkdir(parents=True)
         save_space(temporary / TWO_TOWER, content.vectors, base)
         if bags is not None:
@@ -192,11 +196,13 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
         )
     item_ids = rows.item_ids()
     popular = np.flatnonzero(rows.popularity)
+    content = _content(folder, facts.parts.spaces, model)
+    index = LiveIndex(item_ids, vectors, base, sequence=facts.sequence, content=content)
+    if rows.attributes is not None:
+        index.set_attributes(rows.attributes)
     return Generation(
         model=model,
-        index=LiveIndex(
-            item_ids, vectors, base, sequence=facts.sequence, content=_content(folder, facts.parts.spaces, model)
-        ),
+        index=index,
         popularity=Popularity.from_counts((item_ids[row], int(rows.popularity[row])) for row in popular),
         snapshot=folder.name,
         skipped=json.loads((folder / facts.parts.skipped).read_text(encoding="utf-8")),

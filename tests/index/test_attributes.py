@@ -38,7 +38,7 @@ def grown() -> GrowingAttributes:
 
 def rows_of(attributes: Attributes, name: str, values: tuple[str | float, ...]) -> list[int]:
     column = attributes.by_name()[name]
-    return bitmap.to_rows(column.any_of(values), attributes.num_rows).tolist()  # type: ignore[arg-type]
+    return bitmap.to_rows(column.any_of(values), attributes.num_rows).tolist()
 
 
 def check_rows(attributes: Attributes) -> None:
@@ -126,7 +126,7 @@ def test_one_mapping_an_item_is_wanted_and_each_column_once() -> None:
     with pytest.raises(InvalidIndexConfigError, match="attribute 'color' comes twice"):
         GrowingAttributes([SPECS[0], SPECS[0]])
     with pytest.raises(InvalidIndexConfigError, match="of kind 'text'; want a name and one of category, set, number"):
-        ColumnSpec(name="title", kind="text")  # type: ignore[arg-type]
+        ColumnSpec(name="title", kind="text")
 
 
 def test_saved_columns_are_read_as_they_were(grown: GrowingAttributes, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_equal_conditions_have_equal_hashes_whatever_the_order_of_their_values()
 
 def test_conditions_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        RED.value = "blue"  # type: ignore[misc]
+        RED.value = "blue"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_conditions_cannot_be_changed() -> None:
         (lambda: Or((RED, None)), "Or has None at place 1; want a condition"),
     ],
 )
-def test_what_can_be_no_condition_is_refused_with_value_and_place(make, text) -> None:  # type: ignore[no-untyped-def]
+def test_what_can_be_no_condition_is_refused_with_value_and_place(make, text) -> None:
     with pytest.raises(InvalidQueryError) as refused:
         make()
     assert text in str(refused.value)

@@ -55,7 +55,7 @@ def live() -> LiveIndex:
 
 
 def found(live: LiveIndex, condition: Condition, k: int = 10, **options: object) -> str:
-    option = SearchOptions(filter=condition, **options)  # type: ignore[arg-type]
+    option = SearchOptions(filter=condition, **options)
     return "".join(live.search(EAST, k, [option])[0].item_ids)
 
 
@@ -234,7 +234,7 @@ def test_condition_over_the_base_is_evaluated_once(live: LiveIndex, monkeypatch:
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "lsh"])
 @pytest.mark.parametrize("share", [0.9, 0.3, 0.01], ids=str)
-def test_bases_of_every_kind_return_as_many_as_there_are(unit_vectors, zipf_bags, kind: str, share: float) -> None:  # type: ignore[no-untyped-def]
+def test_bases_of_every_kind_return_as_many_as_there_are(unit_vectors, zipf_bags, kind: str, share: float) -> None:
     vectors, item_ids = unit_vectors(1500, seed=3), [f"{row:04}" for row in range(1500)]
     live = LiveIndex(
         item_ids,

@@ -1,0 +1,72 @@
+"""Attributes of stored items as an index takes them, and the check of filters over them.
+
+A column takes the item's attribute of that name, or where it has none the feature of that name: one that is both need
+not be sent twice. A table may read one integer column as a number and as a category, so either is taken for the other.
+A value that fits neither way counts as missing, so that no stored item can stop the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from index.attributes import AttributeMap, ColumnKind, ColumnSpec
+from index.conditions import Condition, Value
+from index.errors import InvalidQueryError
+from recall.errors import FieldViolation, InvalidRequestError, NotReadyError
+from recall.live.generation import Generation
+from recall.live.records import StoredItem
+from recall.schema import DataSchema, FeatureValue
+
+
+def indexed_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
+    """Returns the columns that filters may use."""
+    kinds: dict[str, ColumnKind] = {"category": "category", "set": "set", "number": "number"}
+    return tuple(
+        ColumnSpec(name=spec.name, kind=kinds[spec.kind]) for spec in schema.item_attributes if spec.kind in kinds
+    )
+
+
+def indexed_attributes(columns: Sequence[ColumnSpec], items: Sequence[StoredItem]) -> list[AttributeMap]:
+    """Returns the values of each item by column; a missing one is an absent key."""
+    rows: list[AttributeMap] = []
+    for item in items:
+        row: dict[str, Value | tuple[str, ...]] = {}
+        for column in columns:
+            value = _fitting(column.kind, item.attributes.get(column.name, item.features.get(column.name)))
+            if value is not None:
+                row[column.name] = value
+        rows.append(row)
+    return rows
+
+
+def checked_filter(generation: Generation, condition: Condition | None) -> Condition | None:
+    """Returns a filter that fits the attributes of what is served.
+
+    Raises:
+        InvalidRequestError: It does not.
+        NotReadyError: What is served holds no attributes.
+    """
+    if condition is None:
+        return None
+    try:
+        generation.index.check_filter(condition)
+    except InvalidQueryError as error:
+        if generation.index.columns is None:
+            raise NotReadyError(f"snapshot {generation.snapshot or '(in memory)'}: {error}") from error
+        raise InvalidRequestError([FieldViolation(field="filter", description=str(error))]) from error
+    return condition
+
+
+def _fitting(kind: ColumnKind, value: FeatureValue | None) -> Value | tuple[str, ...] | None:
+    if kind == "set":
+        return value if isinstance(value, tuple) else None
+    if kind == "category":
+        if isinstance(value, int | float) and math.isfinite(value) and value == int(value):
+            return str(int(value))
+        return value if isinstance(value, str) and value else None
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
