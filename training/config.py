@@ -65,6 +65,7 @@ class OptimizerConfig(BaseModel):
         learning_rate: Peak rate.
         weight_decay: Decoupled decay.
         warmup_share: Share of all steps before the peak.
+        average_weights: Whether the model is the mean of its weights over the steps (`training.averaging`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +73,7 @@ class OptimizerConfig(BaseModel):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
+    average_weights: bool = True
 
 
 class TrainConfig(BaseModel):

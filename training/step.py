@@ -117,6 +117,10 @@ class Stepper:
         self.pool.refresh(self._model, self.items)
         self._until_refresh = self._refresh_steps
 
+    def expire(self) -> None:
+        """Makes the next step embed the catalogue again: it was last embedded with other weights."""
+        self._until_refresh = 0
+
     def _embed_items(self, rows: RowArray, batch: Batch) -> Tensor:
         prepared = _without_ids(self.items.take(rows), batch.without_item_id[rows])
         if self._token_dropout is not None:

@@ -22,6 +22,7 @@ from recall.errors import ArtifactError, ConfigError, TrainingError
 from recall.model.artifact import save_artifact
 from recall.model.embedding import EmbeddingModel
 from recall.tables import DataFolder
+from training.averaging import WeightAverage
 from training.config import OptimizerConfig, TrainConfig
 from training.dataset import TrainingData, read_training_data
 from training.fusion import fit_content_part, fit_fusion
@@ -165,13 +166,16 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
     )
     total = stepper.steps_per_epoch * config.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, config.optimizer))
+    average = WeightAverage(model.towers, is_on=config.optimizer.average_weights)
     best = _Best()
     try:
         for epoch in range(1, config.epochs + 1):
-            loss = _run_epoch(stepper, optimizer, schedule, epoch=epoch, progress=run.progress)
-            score = validation_score(model, stepper, data, config, seed=run.seed)
+            loss = _run_epoch(stepper, optimizer, schedule, average, epoch=epoch, progress=run.progress)
+            with average.applied():
+                score = validation_score(model, stepper, data, config, seed=run.seed)
+                _keep_better(best, model, epoch=epoch, score=score)
+            stepper.expire()
             _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
-            _keep_better(best, model, epoch=epoch, score=score)
             if len(data.validation) and epoch - best.epoch >= config.patience:
                 break
     except KeyboardInterrupt:
@@ -208,6 +212,7 @@ def _run_epoch(
     stepper: Stepper,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
+    average: WeightAverage,
     *,
     epoch: int,
     progress: Progress,
@@ -223,6 +228,7 @@ def _run_epoch(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         schedule.step()
+        average.update()
         losses.append(loss.detach())
         progress(f"epoch {epoch}", step, stepper.steps_per_epoch)
     return float(torch.stack(losses).mean())
