@@ -109,6 +109,14 @@ class FlatIndex:
         """Returns nothing: exact search has no parameters."""
         return {}
 
+    def retuned(self) -> FlatIndex:
+        """Returns the index itself: a search has no parameters."""
+        return self
+
+    def resident_bytes(self) -> int:
+        """Returns the bytes of the vectors: a search reads all of them."""
+        return self._vectors.nbytes
+
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns the exact top `k`; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
