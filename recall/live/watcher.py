@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from index.errors import SnapshotDamagedError, SnapshotMismatchError, VectorIndexError
-from index.snapshot import build_number, current, snapshot_names
+from index.snapshot import CURRENT, build_number, current, snapshot_names
 from recall.errors import NotReadyError, RecallError
 from recall.live.generation import Generation
 from recall.live.ingest import Ingest
@@ -62,13 +62,25 @@ def _to_try(root: Path) -> tuple[list[str], str]:
     """Returns snapshot names in the order to try, and why the first is not the one that CURRENT names, if so."""
     names = snapshot_names(root)
     try:
-        chosen = current(root)
-    except SnapshotDamagedError as error:
+        chosen = _named(root)
+    except (SnapshotDamagedError, OSError) as error:
+        if not names:
+            return [], ""
         _logger.error("%s; looking for the newest valid snapshot", error)
         return names, str(error)
-    if chosen is None:
-        return [], ""
     return [chosen, *(name for name in names if build_number(name) < build_number(chosen))], ""
+
+
+def _named(root: Path) -> str:
+    """Returns the snapshot that `CURRENT` names.
+
+    Raises:
+        SnapshotDamagedError: `CURRENT` is missing or names none.
+    """
+    name = current(root)
+    if name is None:
+        raise SnapshotDamagedError(f"{root / CURRENT} is missing: write the name of a snapshot into it, or rebuild")
+    return name
 
 
 class SnapshotWatcher:
@@ -91,17 +103,24 @@ class SnapshotWatcher:
         Whatever goes wrong leaves the old one serving and stands in `last_error`.
         """
         try:
-            name = current(self._root)
-            if name is None or not self._is_due(name):
-                return
+            name = _named(self._root)
+        except FAILURES as failure:
+            self._seen = ""  # looked at again as soon as it can be read
+            self._fail(str(failure))
+            return
+        if self._is_due(name):
             self._seen = name
+            self._move(name)
+
+    def _move(self, name: str) -> None:
+        try:
             if name != self._ingest.generation.snapshot:
                 _logger.info("loading snapshot %s", name)
                 self._ingest.switch(self._load(self._root / name))
                 _logger.info("serving snapshot %s", name)
             self.last_error = ""
         except FAILURES as failure:
-            self._fail(f"snapshot {self._seen} cannot be served: {failure}")
+            self._fail(f"snapshot {name} cannot be served: {failure}")
 
     def _is_due(self, name: str) -> bool:
         if name != self._seen:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from index.errors import SnapshotMismatchError
@@ -155,6 +157,17 @@ def test_start_with_an_unreadable_current_serves_the_newest(deployment):
     (deployment.root / "CURRENT").write_bytes(b"\xff/../x\n")
     with deployment.serving() as system:
         assert system.status().snapshot == newest
+
+
+@pytest.mark.parametrize("put", [lambda path: None, Path.mkdir])
+def test_start_without_a_current_file_serves_the_newest_and_says_so(deployment, put):
+    deployment.rebuild()
+    newest = deployment.rebuild()
+    (deployment.root / "CURRENT").unlink()
+    put(deployment.root / "CURRENT")
+    with deployment.serving() as system:
+        assert system.status().snapshot == newest
+        assert "CURRENT" in system.status().last_switch_error
 
 
 def test_close_twice_is_harmless(deployment):

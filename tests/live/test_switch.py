@@ -65,6 +65,16 @@ def test_a_failed_switch_is_forgotten_when_current_names_the_served_one_again(de
 
 
 @pytest.mark.slow
+def test_a_lost_current_file_is_named_and_leaves_the_served_one_until_it_is_back(deployment, until):
+    first = deployment.rebuild("a")
+    with deployment.serving() as system:
+        (deployment.root / "CURRENT").unlink()
+        until(lambda: "CURRENT is missing" in system.status().last_switch_error)
+        assert snapshot_of(system) == first
+        set_current(deployment.root, first)
+        until(lambda: system.status().last_switch_error == "")
+
+
 def test_nothing_acknowledged_is_missing_before_during_and_after_rebuilds(deployment, catalog, make_item, until):
     catalog.put_items([make_item(f"seed-{n:03}", f"seed-{n}") for n in range(200)])
     deployment.rebuild("a")
