@@ -8,15 +8,18 @@ sqrt(J (1 - J) / num_permutations). Cut into b bands of r values, two sets have 
 Format, fixed for ever by a test: permutations and values are those of datasketch's MinHash in its scheme `affine32`, of
 the lower halves of the tokens, seeded with `seed`; the key of values v1 ... vr is the upper half of h, where h is 0 at
 first and becomes mix(h + v + 1) with each, and mix is that of `codes.py`.
+
+datasketch draws the permutations; its values are computed by a compiled loop over all sets, as an object of its own for
+each set takes most of the time of a search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numba import njit, types
 from numpy.typing import NDArray
 
 from recall.model.codes import IdArray, mixed
@@ -25,8 +28,13 @@ from recall.model.token_sets import TokenSets
 Signature = NDArray[np.uint32]
 
 _SCHEME = "affine32"
-_LOWER_HALF = np.uint64(0xFFFFFFFF)
+_GREATEST = np.uint32(0xFFFFFFFF)
 _CACHED = 16
+
+_TOKENS = types.Array(types.uint64, 1, "C", readonly=True)
+_OFFSETS = types.Array(types.int64, 1, "C", readonly=True)
+_PERMUTATIONS = types.Array(types.uint32, 2, "C", readonly=True)
+_OUT = types.Array(types.uint32, 2, "C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,24 +108,34 @@ def signatures(sets: TokenSets, num_permutations: int, *, seed: int) -> Signatur
         num_permutations: Values of a signature.
         seed: Chooses the permutations, below 2^32.
     """
-    from datasketch import MinHash  # half a second, which only those who look for twins pay
-
-    settings = {"permutations": _permutations(num_permutations, seed), "scheme": _SCHEME, "hashfunc": int}
     out = np.empty((len(sets), num_permutations), dtype=np.uint32)
-    for row, sketch in enumerate(MinHash.generator(_halves(sets), num_perm=num_permutations, **settings)):
-        out[row] = sketch.hashvalues
+    _sign(sets.tokens, sets.offsets, _permutations(num_permutations, seed), out)
     return out
-
-
-def _halves(sets: TokenSets) -> Iterator[list[int]]:
-    halves = (sets.tokens & _LOWER_HALF).tolist()
-    return (halves[start:stop] for start, stop in zip(sets.offsets[:-1], sets.offsets[1:], strict=True))
 
 
 @lru_cache(maxsize=_CACHED)
 def _permutations(num_permutations: int, seed: int) -> Signature:
     """Returns factors and summands, [2, num_permutations] uint32."""
-    from datasketch import MinHash
+    from datasketch import MinHash  # half a second, which only those who look for twins pay
 
     permutations: Signature = MinHash(num_permutations, seed=seed, scheme=_SCHEME).permutations
     return permutations
+
+
+# Eager signature: one compilation, loaded from the cache afterwards.
+@njit(types.void(_TOKENS, _OFFSETS, _PERMUTATIONS, _OUT), cache=True, nogil=True)
+def _sign(tokens, offsets, permutations, out):  # type: ignore[no-untyped-def]  # compiled
+    for row in range(offsets.size - 1):
+        for place in range(out.shape[1]):
+            out[row, place] = _GREATEST
+        for at in range(offsets[row], offsets[row + 1]):
+            # The finaliser of MurmurHash3, with which datasketch mixes each member.
+            value = np.uint32(tokens[at])
+            value = np.uint32(value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+            value = np.uint32(value)
+            value = np.uint32(value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+            value = np.uint32(value)
+            value = np.uint32(value ^ (value >> np.uint32(16)))
+            for place in range(out.shape[1]):
+                permuted = np.uint32(permutations[0, place] * value + permutations[1, place])
+                out[row, place] = min(out[row, place], permuted)

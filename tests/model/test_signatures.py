@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from datasketch import MinHash
 
 from recall.model.codes import mixed
 from recall.model.hashing import hash_values
@@ -35,6 +36,15 @@ def test_signature_does_not_depend_on_the_other_rows() -> None:
         np.testing.assert_array_equal(signatures(TokenSets.of([tokens]), 16, seed=1)[0], together[row])
     assert (together[1] == 2**32 - 1).all()
     assert signatures(TokenSets.of([]), 16, seed=1).shape == (0, 16)
+
+
+def test_values_are_those_of_datasketch() -> None:
+    rows = [_tokens(0, 40), _tokens(7, 8), _tokens(0, 0), np.array([0, 2**64 - 1, 2**32], dtype=np.uint64)]
+    values = signatures(TokenSets.of(rows), 50, seed=11)
+    for row, tokens in enumerate(rows):
+        sketch = MinHash(50, seed=11, scheme="affine32", hashfunc=lambda token: token & 0xFFFFFFFF)
+        sketch.update_batch(tokens.tolist())
+        np.testing.assert_array_equal(values[row], sketch.hashvalues)
 
 
 def test_keys_follow_the_written_format() -> None:
