@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import bitmap
+from index.attribute_kernels import set_owners, set_rows
 from index.conditions import Value
 from index.protocols import RowArray, RowBitmap
 
@@ -53,16 +54,16 @@ class InvertedLabels:
 
     def any_of(self, labels: Collection[str]) -> RowBitmap:
         """Returns the rows that have at least one of some labels."""
-        mask = np.zeros(self.num_rows, dtype=np.bool_)
+        bits = bitmap.empty(self.num_rows)
         for label in labels:
-            mask[self._rows_of(label)] = True
-        return bitmap.from_mask(mask)
+            set_rows(self._rows_of(label), bits)
+        return bits
 
     def present(self) -> RowBitmap:
         """Returns the rows that have a label."""
-        mask = np.zeros(self.num_rows, dtype=np.bool_)
-        mask[self.rows] = True
-        return bitmap.from_mask(mask)
+        bits = bitmap.empty(self.num_rows)
+        set_rows(self.rows, bits)
+        return bits
 
     def _rows_of(self, label: str) -> CodeArray:
         wanted, num_labels = encoded(label), self.starts.size - 1
@@ -93,17 +94,18 @@ class PairedLabels:
 
     def any_of(self, labels: Collection[str]) -> RowBitmap:
         """Returns the rows that have at least one of some labels."""
-        codes = [code for label in labels if (code := self.code_of.get(label)) is not None]
-        return self._owned(self.codes == codes[0] if len(codes) == 1 else np.isin(self.codes, codes))
+        wanted, bits = np.zeros(len(self.code_of), dtype=np.uint8), bitmap.empty(self.num_rows)
+        codes = [code for label in labels if (code := self.code_of.get(label, wanted.size)) < wanted.size]
+        wanted[codes] = 1
+        if codes:
+            set_owners(self.owners, self.codes, wanted, bits)
+        return bits
 
     def present(self) -> RowBitmap:
         """Returns the rows that have a label."""
-        return self._owned(slice(None))
-
-    def _owned(self, pairs: NDArray[np.bool_] | slice) -> RowBitmap:
-        mask = np.zeros(self.num_rows, dtype=np.bool_)
-        mask[self.owners[pairs]] = True
-        return bitmap.from_mask(mask)
+        bits = bitmap.empty(self.num_rows)
+        set_rows(self.owners, bits)
+        return bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

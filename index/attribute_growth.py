@@ -33,8 +33,7 @@ class GrowingNumbers:
 
     def append(self, num_rows: int, values: Sequence[Any]) -> None:
         """Adds one value a row after `num_rows` rows; None is a missing one."""
-        for row, value in enumerate(values, start=num_rows):
-            self._values[row] = np.nan if value is None else value
+        self._values[num_rows : num_rows + len(values)] = [np.nan if value is None else value for value in values]
 
     def until(self, num_rows: int) -> Numbers:
         """Returns the column of the first rows."""
@@ -63,19 +62,18 @@ class GrowingLabels:
 
     def make_room(self, num_rows: int, values: Sequence[Any]) -> None:
         """Makes room for values after `num_rows` rows, so that adding them cannot fail."""
-        num_pairs = sum(len(_labels(value)) for value in values)
+        num_pairs = sum(1 if isinstance(value, str) else len(value or ()) for value in values)
         self._owners = _with_room(self._owners, self._num_pairs, num_pairs)
         self._codes = _with_room(self._codes, self._num_pairs, num_pairs)
 
     def append(self, num_rows: int, values: Sequence[Any]) -> None:
         """Adds a label, some labels or None a row after `num_rows` rows."""
-        pair = self._num_pairs
-        for row, value in enumerate(values, start=num_rows):
-            for label in _labels(value):
-                self._owners[pair] = row
-                self._codes[pair] = self._code_of.setdefault(label, len(self._code_of))
-                pair += 1
-        self._num_pairs = pair  # a reader looks at no pair that is not whole
+        labels = [_labels(value) for value in values]
+        codes = [self._code_of.setdefault(label, len(self._code_of)) for some in labels for label in some]
+        pairs = slice(self._num_pairs, self._num_pairs + len(codes))
+        self._codes[pairs] = codes
+        self._owners[pairs] = np.repeat(np.arange(num_rows, num_rows + len(values)), [len(some) for some in labels])
+        self._num_pairs = pairs.stop  # a reader looks at no pair that is not whole
 
     def until(self, num_rows: int) -> PairedLabels:
         """Returns the column of the first rows."""
