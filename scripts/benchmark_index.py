@@ -47,7 +47,7 @@ from recall.cli.arguments import Json
 from recall.cli.output import report, say, table_lines
 
 _WORK = BENCHMARKS / "index"
-_QUICK_ROWS, _QUICK_DIM = 1_000, 16
+_QUICK_ROWS, _QUICK_DIM = 600, 16
 _TREE_ROWS, _QUICK_TREE_ROWS = 100_000, 500
 
 
@@ -65,7 +65,7 @@ def main(
     page_folder: Annotated[
         Path | None, typer.Option("--page", help="Folder for the dated page and its plot.", file_okay=False)
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Little of it, on 1,000 vectors of 16 dimensions.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Little of it, on 600 vectors of 16 dimensions.")] = False,
     json: Json = None,
 ) -> None:
     """Measure recall, speed, memory, building and inserts; keep every finished step."""

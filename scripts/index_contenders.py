@@ -18,7 +18,7 @@ from pathlib import Path
 from index.factory import IndexConfig, build_index
 from index.kinds import KINDS, BaseIndex, load_kind
 from index.protocols import FloatArray, Parameters
-from index_data import VectorSet
+from index_data import K, VectorSet
 from index_rivals import (
     EF_CONSTRUCTION,
     LINKS,
@@ -49,15 +49,6 @@ _FAMILIES = {
     "scalar": QUANTISED,
     "lsh": HASHED,
 }
-_AXES: dict[str, dict[str, Sequence[int]]] = {
-    "flat": {},
-    "hnsw": {"ef_search": ladder(100, 2_000)},
-    "ivf_flat": {"nprobe": ladder(1, 1_024)},
-    "ivf_pq": {"rerank": (150, 200, 300, 400, 600, 800, 1_200, 2_400), "nprobe": ladder(1, 1_024)},
-    "scalar": {"rerank": (0,), "nprobe": ladder(1, 1_024)},
-    "lsh": {"rerank": (120, 160, 220, 300), "probes": ladder(1, 64)},
-}
-"""What a search of a kind may vary, in the order from coarse to fine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +109,7 @@ class OwnKind:
 
     def axes(self) -> Mapping[str, Sequence[int]]:
         """Returns those of the kind."""
-        return _AXES[self.index.kind]
+        return _axes(self.index.kind, self.index.parameters())
 
     def at(self, setting: Setting, *, threads: int) -> Search:
         """Returns the search with other parameters."""
@@ -171,6 +162,28 @@ def opened(data: VectorSet, contender: Contender) -> Opened:
 def built_folder(data: VectorSet, contender: Contender) -> Path:
     """Returns where a contender's structure over a set is kept."""
     return data.folder / "built" / contender.name.replace(" ", "-")
+
+
+def _axes(kind: str, chosen: Parameters) -> dict[str, Sequence[int]]:
+    """Returns what a search of a kind may vary, from coarse to fine, around what the build chose."""
+    match kind:
+        case "hnsw":
+            return {"ef_search": ladder(40, 2_000)}
+        case "ivf_flat":
+            return {"nprobe": ladder(1, int(chosen["lists"]))}
+        case "ivf_pq":
+            return {"rerank": (2, 3, 4, 6, 8, 12), "nprobe": ladder(1, int(chosen["lists"]))}
+        case "scalar":
+            return {"rerank": (1, 2), "nprobe": ladder(1, int(chosen["lists"]))}
+        case "lsh":
+            rerank, tables = int(chosen["rerank"]), int(chosen["tables"])
+            return {
+                "min_hits": (1, 2, 3),
+                "rerank": (max(int(0.8 * rerank), K), rerank, int(1.3 * rerank), int(1.7 * rerank)),
+                "probes": ladder(tables, 64 * tables),
+            }
+        case _:
+            return {}
 
 
 def _ours() -> Iterator[Contender]:

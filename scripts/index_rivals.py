@@ -310,7 +310,7 @@ class DatasketchHnsw:
         """Builds a graph over vectors, [n, dim] float32, on one core."""
         from datasketch.hnsw import HNSW
 
-        index = HNSW(lambda one, other: 1 - np.dot(one, other), m=LINKS, ef_construction=EF_CONSTRUCTION, seed=0)
+        index = HNSW(lambda one, other: 1 - np.dot(one, other), ef_construction=EF_CONSTRUCTION, seed=0)
         for row, vector in enumerate(np.asarray(vectors)):
             index.insert(row, vector)
         return cls(index)

@@ -225,9 +225,9 @@ def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_pat
     (lost,) = (tmp_path / "work" / "quick").glob("clustered-*/results/inserts-*.json")
     lost.unlink()
     again, messages = run()
-    assert [line for line in messages.splitlines() if "measuring" in line] == ["clustered-16-1000: measuring inserts"]
+    assert [line for line in messages.splitlines() if "measuring" in line] == ["clustered-16-600: measuring inserts"]
     assert [row for row in again["rows"] if row["step"] == "duel"] == [
         row for row in first["rows"] if row["step"] == "duel"
     ]
     (written,) = (tmp_path / "docs").glob("index-*.md")
-    assert "clustered-16-1000" in written.read_text()
+    assert "clustered-16-600" in written.read_text()
