@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import settings
@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from index import view
+from index.attribute_growth import GrowingAttributes
+from index.attributes import ColumnSpec
 from index.bags import Bags
+from index.conditions import Condition, Equals, ItemIn, Not, Present
 from index.factory import IndexConfig, build_index
 from index.live import LiveIndex, LiveSubset
 from index.protocols import SearchOptions
@@ -24,8 +27,10 @@ item_ids = st.sampled_from(IDS)
 vectors = st.sampled_from(VECTORS)
 id_lists = st.lists(item_ids, max_size=12)
 bags = st.dictionaries(st.sampled_from([0, 1, 2, 2**64 - 1]), st.sampled_from([-0.25, 0.5, 1.0]), max_size=3)
-Item: TypeAlias = tuple[tuple[float, float], dict[int, float]]
-items = st.tuples(vectors, bags)
+Item: TypeAlias = tuple[tuple[float, float], dict[int, float], str]
+items = st.tuples(vectors, bags, st.sampled_from(["", "red", "blue"]))  # without a color where that is empty
+RED = Equals("color", "red")
+filters = st.sampled_from([None, RED, Not(RED), Present("color")]) | st.builds(ItemIn, id_lists)
 
 
 def _bags_of(rows: Iterable[dict[int, float]]) -> Bags:
@@ -33,6 +38,21 @@ def _bags_of(rows: Iterable[dict[int, float]]) -> Bags:
     tokens = np.array([token for one in dicts for token in one], dtype=np.uint64)
     weights = np.array([weight for one in dicts for weight in one.values()], dtype=np.float32)
     return Bags.of(tokens, weights, np.cumsum([0, *(len(one) for one in dicts)]))
+
+
+def _attributes_of(rows: Iterable[Item]) -> list[dict[str, str]]:
+    return [{"color": color} if color else {} for _, _, color in rows]
+
+
+def _passes(condition: Condition | None, item_id: str, color: str) -> bool:
+    match condition:
+        case None:
+            return True
+        case ItemIn():
+            return item_id in condition.item_ids
+        case Not():
+            return color != "red"
+    return color == "red" if condition == RED else bool(color)
 
 
 def _product(profile: dict[int, float], bag: dict[int, float]) -> float:
@@ -53,6 +73,9 @@ class LiveIndexMachine(RuleBasedStateMachine):
         sparse = SparseIndex(_bags_of(base[item_id][1] for item_id in ordered)) if content else None
         config = IndexConfig(kind=kind, parameters={"bits": 1, "tables": 1, "probes": 1} if kind == "lsh" else {})
         self.live = LiveIndex(ordered, matrix, build_index(matrix, config), sequence=0, content=sparse)
+        columns = GrowingAttributes([ColumnSpec(name="color", kind="category")])
+        columns.append(_attributes_of(base[item_id] for item_id in ordered))
+        self.live.set_attributes(columns.frozen())
         assert self.live.has_content == content
         self.items = dict(base)
         self.exact_base = kind == "flat"
@@ -60,9 +83,16 @@ class LiveIndexMachine(RuleBasedStateMachine):
     @rule(upserts=st.dictionaries(item_ids, items, max_size=5), deletes=st.lists(item_ids, max_size=4))
     def write(self, upserts: dict[str, Item], deletes: list[str]) -> None:
         gone = [item_id for item_id in deletes if item_id not in upserts]
-        matrix = np.array([vector for vector, _ in upserts.values()], dtype=np.float32).reshape(-1, 2)
-        added = _bags_of(bag for _, bag in upserts.values()) if self.live.has_content else None
-        self.live.apply(list(upserts), matrix, deleted=gone, sequence=self.live.sequence + 1, bags=added)
+        matrix = np.array([vector for vector, _, _ in upserts.values()], dtype=np.float32).reshape(-1, 2)
+        added = _bags_of(bag for _, bag, _ in upserts.values()) if self.live.has_content else None
+        self.live.apply(
+            list(upserts),
+            matrix,
+            deleted=gone,
+            sequence=self.live.sequence + 1,
+            bags=added,
+            attributes=_attributes_of(upserts.values()),
+        )
         self.items.update(upserts)
         for item_id in gone:
             self.items.pop(item_id, None)
@@ -73,14 +103,15 @@ class LiveIndexMachine(RuleBasedStateMachine):
         exclude=id_lists,
         candidates=st.none() | id_lists,
         exact=st.booleans(),
+        condition=filters,
     )
-    def search(self, query: Item, k: int, exclude: list[str], candidates: list[str] | None, exact: bool) -> None:
-        option = SearchOptions(exclude=exclude, candidates=candidates, exact=exact)
-        vector, profile = query[0], query[1] if self.live.has_content else {}
-        self._check(self.live, set(self.items), (vector, profile), k, option)
+    def search(self, query: Item, k: int, condition: Condition | None, **rest: Any) -> None:
+        option = SearchOptions(filter=condition, **rest)
+        asked = (query[0], query[1] if self.live.has_content else {}, "")
+        self._check(self.live, set(self.items), asked, k, option)
         subset = self.live.subset()
         if subset is not None:
-            self._check(subset, set(filter(_is_even, self.items)), (vector, profile), k, option)
+            self._check(subset, set(filter(_is_even, self.items)), asked, k, option)
 
     @rule()
     def tell_apart(self) -> None:
@@ -89,10 +120,10 @@ class LiveIndexMachine(RuleBasedStateMachine):
     def _check(
         self, searched: LiveIndex | LiveSubset, item_ids: set[str], query: Item, k: int, option: SearchOptions
     ) -> None:
-        (vector, profile), exclude, candidates, exact = query, option.exclude, option.candidates, option.exact
+        (vector, profile, _), candidates, exact = query, option.candidates, option.exact
         profiles = _bags_of([profile]) if self.live.has_content else None
         hits = searched.search(np.array([vector], dtype=np.float32), k, [option], profiles=profiles)[0]
-        eligible = item_ids - set(exclude)
+        eligible = {i for i in item_ids - set(option.exclude) if _passes(option.filter, i, self.items[i][2])}
         if candidates is not None:
             eligible &= set(candidates)
         scores = {
