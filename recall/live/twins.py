@@ -104,7 +104,8 @@ class TwinView:
             rows = bitmap.to_rows(self.base_live, num_rows)
         else:
             proposed = self.tables.candidates(tokens)
-            rows = proposed[bitmap.to_mask(self.base_live, 0, num_rows)[proposed]]
+            is_live = self.base_live[proposed >> 3] >> (proposed & 7).astype(np.uint8) & 1  # without unpacking it all
+            rows = proposed[is_live.astype(np.bool_)]
         rows = _without(rows, _held(map(self._base_row, exclude)))
         return _Scored.of(rows, jaccard(tokens, sets, rows, least=THRESHOLD), self.item_ids)
 

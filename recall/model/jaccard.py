@@ -1,7 +1,7 @@
 """Exact Jaccard similarity of one token set to many, and the lookup of banded keys, as compiled loops.
 
-A set less than t times as large as another cannot have similarity t to it, and is passed over unread. For the others a
-small table says of nearly every token that the query lacks it.
+A set less than t times as large as another cannot have similarity t to it, and is passed over unread; others are read
+until too many tokens are missing. A small table says of nearly every token that the query lacks it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _KEYS = types.Array(types.uint32, 2, "C", readonly=True)
 _KEY = types.Array(types.uint32, 1, "C", readonly=True)
 _ROWS = types.Array(types.int32, 2, "C", readonly=True)
 _OUT_SEEN = types.Array(types.uint8, 1, "C")
+_OUT_FOUND = types.Array(types.int64, 1, "C")
 _OUT_SCORES = types.Array(types.float32, 1, "C")
 
 _SLOTS_PER_TOKEN = 16
@@ -53,9 +54,8 @@ def rows_with_key(
         query: [num_bands] uint32.
         num_rows: Bound of the rows.
     """
-    seen = np.zeros(num_rows, dtype=np.uint8)
-    _mark(keys, rows, query, seen)
-    return np.flatnonzero(seen)
+    seen = np.zeros(num_rows, dtype=np.uint8)  # the system hands out zeros page by page, as they are touched
+    return np.sort(_collect(keys, rows, query, seen))
 
 
 # Eager signatures: one compilation each, loaded from the cache afterwards.
@@ -68,7 +68,9 @@ def _score(query, table, tokens, offsets, rows, least, scores):  # type: ignore[
         scores[slot] = 0.0
         if smaller == 0 or smaller < least * larger:
             continue
-        common, place = 0, 0
+        # c common tokens of a + b give c / (a + b - c), which is at least t where c is at least t (a + b) / (1 + t).
+        most_missing = (stop - start) - least * (query.size + (stop - start)) / (1.0 + least) + 1e-6
+        common, missing, place = 0, 0, 0
         for at in range(start, stop):
             token = tokens[at]
             if table[token & low_bits]:
@@ -77,22 +79,34 @@ def _score(query, table, tokens, offsets, rows, least, scores):  # type: ignore[
                     place += 1
                 if place < query.size and query[place] == token:
                     common += 1
+                    continue
+            missing += 1
+            if missing > most_missing:
+                break
         similarity = common / (query.size + (stop - start) - common)
-        if similarity >= least:
+        if similarity >= least and missing <= most_missing:
             scores[slot] = similarity
 
 
-@njit(types.void(_KEYS, _ROWS, _KEY, _OUT_SEEN), cache=True, nogil=True)
-def _mark(keys, rows, query, seen):  # type: ignore[no-untyped-def]  # compiled
+@njit(_OUT_FOUND(_KEYS, _ROWS, _KEY, _OUT_SEEN), cache=True, nogil=True)
+def _collect(keys, rows, query, seen):  # type: ignore[no-untyped-def]  # compiled
+    starts = np.empty(keys.shape[0], dtype=np.int64)
+    num_found = 0
     for band in range(keys.shape[0]):
-        key = query[band]
-        low, high = 0, keys.shape[1]
-        while low < high:
-            middle = (low + high) >> 1
-            if keys[band, middle] < key:
-                low = middle + 1
-            else:
-                high = middle
-        while low < keys.shape[1] and keys[band, low] == key:
-            seen[rows[band, low]] = 1
-            low += 1
+        starts[band] = np.searchsorted(keys[band], query[band])
+        at = starts[band]
+        while at < keys.shape[1] and keys[band, at] == query[band]:
+            at += 1
+        num_found += at - starts[band]
+    found = np.empty(num_found, dtype=np.int64)
+    num_distinct = 0
+    for band in range(keys.shape[0]):
+        at = starts[band]
+        while at < keys.shape[1] and keys[band, at] == query[band]:
+            row = rows[band, at]
+            if not seen[row]:
+                seen[row] = 1
+                found[num_distinct] = row
+                num_distinct += 1
+            at += 1
+    return found[:num_distinct]
