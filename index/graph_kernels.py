@@ -12,7 +12,8 @@ those of byte codes (`index.quantised`), or inner products of the vectors where 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numba import njit, types
@@ -31,16 +32,22 @@ _LAST = np.int64(2**63 - 1)
 _LOWER = np.int64(2**32 - 1)
 _FLOATS_A_LINE = LINE // 4
 _FAST = {"reassoc", "contract", "nsz"}
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-@njit(nogil=True)
+def njit_uncounted(*signature: Any, **options: Any) -> Callable[[_Function], _Function]:
+    """Compiles a function that makes no array: references to arrays are not counted, which took half of a walk."""
+    return cast(Callable[[_Function], _Function], njit(*signature, **{"nogil": True, "_nrt": False, **options}))
+
+
+@njit_uncounted(forceinline=True)
 def _ascending(value: _Float) -> _Int:
     """Returns an int64 that orders as the negated float32 does; 0 and -0 are the same."""
     bits = np.int64(np.float32(np.float32(0) - np.float32(value)).view(np.int32))
     return bits if bits >= 0 else bits ^ np.int64(0x7FFFFFFF)
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _score_of(entry: _Int) -> _Float:
     """Returns the float32 that `_ascending` made the upper half of an entry from."""
     bits = entry >> np.int64(32)
@@ -48,7 +55,7 @@ def _score_of(entry: _Int) -> _Float:
     return np.float32(0) - np.int32(bits).view(np.float32)
 
 
-@njit(nogil=True, fastmath=_FAST)
+@njit_uncounted(forceinline=True, fastmath=_FAST)
 def _product(queries: FloatArray, query: _Int, vectors: FloatArray, row: _Int) -> _Float:
     total = np.float32(0)
     for d in range(queries.shape[1]):
@@ -56,7 +63,7 @@ def _product(queries: FloatArray, query: _Int, vectors: FloatArray, row: _Int) -
     return total
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _encode(query: FloatArray, steps: FloatArray, code: NDArray[np.int8]) -> None:
     largest = 0.0
     for d in range(query.size):
@@ -66,7 +73,7 @@ def _encode(query: FloatArray, steps: FloatArray, code: NDArray[np.int8]) -> Non
         code[d] = np.int8(np.rint(np.float64(query[d]) * steps[d] * scale))
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _entry(space: Any, query: _Int, row: _Int) -> _Int:
     queries, vectors, codes, code = space
     if codes.shape[0] == 0:
@@ -79,17 +86,17 @@ def _entry(space: Any, query: _Int, row: _Int) -> _Int:
     return (score << np.int64(32)) | (np.int64(row) << np.int64(1))
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _row_of(entry: _Int) -> _Int:
     return (entry & _LOWER) >> np.int64(1)
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _admits(allowed: RowBitmap, row: _Int) -> bool:
     return allowed.size == 0 or (allowed[np.uint64(row) >> np.uint64(3)] >> np.uint8(row & 7)) & np.uint8(1) != 0
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _descend(space: Any, query: _Int, graph: Any) -> _Int:
     """Returns the entry of the best row of layer 1 that steps to ever better rows lead to, layer by layer."""
     m, upper_rows, upper_starts, upper_links, entry, top = graph
@@ -107,7 +114,7 @@ def _descend(space: Any, query: _Int, graph: Any) -> _Int:
     return best
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _gather(space: Any, links: Links, row: _Int, visited: Codes, fresh: Links) -> _Int:
     """Writes the rows linked to `row` that were not visited before to `fresh`, and returns how many they are."""
     codes, num_fresh = space[2], np.uint64(0)
@@ -128,7 +135,7 @@ def _gather(space: Any, links: Links, row: _Int, visited: Codes, fresh: Links) -
     return np.int64(num_fresh)
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _place_of(pool: Entries, size: _Int, entry: _Int) -> _Int:
     first, left = np.uint64(0), np.uint64(size)
     while left > np.uint64(0):
@@ -139,7 +146,7 @@ def _place_of(pool: Entries, size: _Int, entry: _Int) -> _Int:
     return np.int64(first)
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _trim(pool: Entries, size: _Int, num_allowed: _Int, allowed: RowBitmap, limits: Any) -> tuple[_Int, _Int]:
     """Drops the end of a list that one entry joined, down to the last allowed row that may be kept."""
     capacity, most_allowed = limits[0], limits[1]
@@ -151,7 +158,7 @@ def _trim(pool: Entries, size: _Int, num_allowed: _Int, allowed: RowBitmap, limi
     return size, num_allowed
 
 
-@njit(nogil=True)
+@njit_uncounted(forceinline=True)
 def _follow(space: Any, query: _Int, start: _Int, links: Links, allowed: RowBitmap, limits: Any, scratch: Any) -> _Int:
     """Fills the list with the best entries that lead on from `start`, and returns how many they are."""
     visited, pool, fresh = scratch
@@ -215,12 +222,15 @@ _WALK = types.void(
     types.int64,
     types.uint8[::1],
     types.int64[::1],
+    types.int32[::1],
+    types.int8[::1],
+    types.int64[::1],
     types.int64[::1],
 )
 
 
 # One compilation, loaded from the cache afterwards.
-@njit(_WALK, cache=True, nogil=True)
+@njit_uncounted(_WALK, cache=True)
 def walk(
     queries: FloatArray,
     vectors: FloatArray,
@@ -237,6 +247,9 @@ def walk(
     kept: int,
     breadth: int,
     visited: Codes,
+    pool: Entries,
+    fresh: Links,
+    code: NDArray[np.int8],
     rows: RowArray,
     offsets: RowArray,
 ) -> None:
@@ -257,13 +270,13 @@ def walk(
         capacity: Entries that the list holds.
         kept: Allowed rows among them, at most.
         breadth: Entries whose links are followed, at most; all three are at least 1.
-        visited: [at least (n + 7) / 8] uint8, any values.
+        visited: [(n + 7) / 8] uint8, scratch, as are the next three.
+        pool: [capacity + 1] int64.
+        fresh: [width of links] int32.
+        code: [stride] int8, 0 from dim on.
         rows: [num_queries * kept] int64, filled from the front.
         offsets: [num_queries + 1] int64, the first one 0; the rows of query i get to `rows[offsets[i]:offsets[i + 1]]`.
     """
-    pool = np.empty(capacity + 1, dtype=np.int64)
-    fresh = np.empty(links.shape[1], dtype=np.int32)
-    code = np.zeros(codes.shape[1], dtype=np.int8)
     graph = (links.shape[1] // 2, upper_rows, upper_starts, upper_links, entry, top)
     limits = (capacity, kept, breadth)
     for query in range(queries.shape[0]):

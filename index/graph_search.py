@@ -100,6 +100,9 @@ class WalkedRows:
             plan.kept,
             plan.breadth,
             visited,
+            np.empty(plan.capacity + 1, dtype=np.int64),
+            np.empty(graph.links.shape[1], dtype=np.int32),
+            np.zeros(self.codes.codes.shape[1], dtype=np.int8),
             rows,
             offsets,
         )
