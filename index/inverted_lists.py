@@ -23,6 +23,7 @@ from index import bitmap, checks
 from index.errors import SnapshotDamagedError
 from index.faiss_library import load_faiss, num_threads, read_index
 from index.flat import FlatIndex
+from index.gpu import MOST, DeviceCopy
 from index.mapped import ranked
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 
@@ -35,6 +36,8 @@ _BLOCK_ROWS = 65_536
 _BLOCK_CANDIDATES = 4_194_304
 _LEAST_PROBES = 8
 _ID_BYTES = 8
+_SCANNED_PER_CODE = 0.1
+"""Vectors gathered and scored in the time of passing over one code; rounded from 4-bit codes of 64 dimensions."""
 
 
 def num_lists(num_rows: int) -> int:
@@ -161,7 +164,7 @@ def read_lists(path: Path, wanted: str, *, kind: str, exact: FlatIndex, num_rows
 class InvertedLists:
     """Codes in lists, and the vectors that decide among what they find."""
 
-    def __init__(self, lists: faiss.IndexIVF, exact: FlatIndex, *, on_gpu: faiss.Index | None = None) -> None:
+    def __init__(self, lists: faiss.IndexIVF, exact: FlatIndex, *, on_gpu: DeviceCopy | None = None) -> None:
         """Takes filled lists over the rows of `exact`, and a copy of them on a GPU for searches of every row."""
         self.lists = lists
         self.exact = exact
@@ -190,13 +193,14 @@ class InvertedLists:
         self, queries: FloatArray, num_wanted: int, probes: int, threads: int, allowed: RowBitmap | None
     ) -> RowArray:
         """Returns what lists hold, [num_queries, num_wanted] int64, -1 where they hold too few."""
+        if self._on_gpu is not None and allowed is None and max(num_wanted, probes) <= MOST:
+            return self._on_gpu.search(queries, num_wanted, probes=probes)[1]
         faiss = load_faiss("ivf")
         selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
         parameters = faiss.IVFSearchParameters(nprobe=probes, sel=selector)
         # FAISS keeps the number of threads by calling thread, so each call says it.
         faiss.omp_set_num_threads(num_threads(threads))
-        lists = self.lists if self._on_gpu is None or allowed is not None else self._on_gpu
-        rows: RowArray = lists.search(queries, num_wanted, params=parameters)[1]
+        rows: RowArray = self.lists.search(queries, num_wanted, params=parameters)[1]
         return rows
 
     def _completed(self, queries: FloatArray, found: Neighbors, allowed: RowBitmap | None, wanted: int) -> Neighbors:
@@ -221,10 +225,6 @@ class InvertedLists:
 def _is_selective(num_allowed: int, num_rows: int, share_read: float, allowed: RowBitmap | None) -> bool:
     """Returns whether scanning the allowed rows costs less than reading that share of the codes."""
     return allowed is not None and num_allowed <= _SCANNED_PER_CODE * num_rows * min(share_read, 1.0)
-
-
-_SCANNED_PER_CODE = 0.25
-"""Vectors scanned exactly in the time of one code; see `scripts/benchmark_index.py`."""
 
 
 def _aligned_bytes(size: int) -> int:

@@ -22,6 +22,7 @@ from index.arrays import load_array
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.faiss_library import load_faiss, load_gpu_faiss, num_threads
 from index.flat import FlatIndex
+from index.gpu import lists_on_gpu
 from index.inverted_lists import (
     InvertedLists,
     Probing,
@@ -104,6 +105,8 @@ class IvfFlatIndex:
         """
         faiss = load_faiss(cls.kind)
         exact = FlatIndex(vectors)
+        if parameters is not None and parameters.device == "gpu":
+            load_gpu_faiss(cls.kind)  # before minutes of k-means
         parameters = (parameters or IvfFlatParameters()).resolved(exact.num_rows)
         lists = _empty(exact.dim, parameters.lists)
         faiss.omp_set_num_threads(num_threads(parameters.threads))
@@ -126,10 +129,14 @@ class IvfFlatIndex:
         """Returns what the index was built with and is searched with."""
         return {**self._parameters.as_dict()}
 
-    def retuned(self, *, nprobe: int) -> IvfFlatIndex:
-        """Returns the same lists, shared, read to another number; 0 takes the rule."""
-        parameters = replace(self._parameters, nprobe=nprobe).resolved(self.num_rows)
-        return IvfFlatIndex(self._lists, parameters)
+    def retuned(self, *, nprobe: int | None = None, threads: int | None = None) -> IvfFlatIndex:
+        """Returns the same lists, shared, searched otherwise; None leaves a value, 0 takes its rule."""
+        parameters = replace(
+            self._parameters,
+            nprobe=self._parameters.nprobe if nprobe is None else nprobe,
+            threads=self._parameters.threads if threads is None else threads,
+        )
+        return IvfFlatIndex(self._lists, parameters.resolved(self.num_rows))
 
     def resident_bytes(self) -> int:
         """Returns the bytes of lists and centroids: the vectors are in the lists."""
@@ -182,8 +189,6 @@ def _empty(dim: int, lists: int) -> faiss.IndexIVFFlat:
 
 
 def _placed(lists: faiss.IndexIVF, exact: FlatIndex, parameters: IvfFlatParameters) -> InvertedLists:
-    if parameters.device == "cpu":
+    if parameters.device == "cpu" or exact.num_rows == 0:
         return InvertedLists(lists, exact)
-    faiss = load_gpu_faiss(IvfFlatIndex.kind)
-    resources = faiss.StandardGpuResources()
-    return InvertedLists(lists, exact, on_gpu=faiss.index_cpu_to_gpu(resources, 0, lists))
+    return InvertedLists(lists, exact, on_gpu=lists_on_gpu(lists, kind=IvfFlatIndex.kind))

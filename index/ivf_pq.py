@@ -133,12 +133,15 @@ class IvfPqIndex:
         """Returns what the index was built with and is searched with."""
         return {**self._parameters.as_dict()}
 
-    def retuned(self, *, nprobe: int | None = None, rerank: int | None = None) -> IvfPqIndex:
+    def retuned(
+        self, *, nprobe: int | None = None, rerank: int | None = None, threads: int | None = None
+    ) -> IvfPqIndex:
         """Returns the same codes, shared, searched otherwise; None leaves a value, 0 takes its rule."""
         parameters = replace(
             self._parameters,
             nprobe=self._parameters.nprobe if nprobe is None else nprobe,
             rerank=self._parameters.rerank if rerank is None else rerank,
+            threads=self._parameters.threads if threads is None else threads,
         )
         return IvfPqIndex(self._lists, parameters.resolved(self.num_rows, self.dim))
 
