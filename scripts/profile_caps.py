@@ -11,7 +11,7 @@ profile and the bag. A result is {"set", "model_id", "seed", "command", "commit"
 
 The sparse part of a query makes the profile from the bags of the history and scores every item by it. It is timed for
 one query after the other on one thread. All caps take turns at each user, in another order each round; a time is the
-mean over users of the median over rounds.
+mean over users of the least over rounds: what else the machine does can only add to it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from training.trained_on import EvaluatedPart, refuse_other_split
 CAPS: tuple[int | None, ...] = (64, 128, 256, 512, 1024, 2048, None)
 FUSED, CONTENT = "fused", "content"
 _CONTENT_ALONE = FusionWeights(seen=1.0, unseen=1.0)
-_ROUNDS = 9
+_ROUNDS = 15
 
 Values: TypeAlias = dict[str, tuple[Json, NDArray[np.float64]]]
 """By slice: the figure, and its values by user."""
@@ -185,7 +185,7 @@ def sparse_times(served: Served, *, num_users: int) -> list[Json]:
     heaviest = np.argsort(-lengths[drawn], kind="stable")[: -(-len(drawn) // 10)]
     histories = served.histories([known[place] for place in drawn])
     rounds = [_round(served, sparse, histories, turn=turn) for turn in range(_ROUNDS)]
-    microseconds = 1e6 * np.median(rounds, axis=0)
+    microseconds = 1e6 * np.min(rounds, axis=0)
     return [
         {
             "tokens": cap,
