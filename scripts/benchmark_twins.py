@@ -91,10 +91,11 @@ def _signing(sets: TokenSets) -> tuple[float, float]:
     """Returns microseconds an item: ours, and by datasketch with an object for each set."""
     some = sets.take(np.arange(min(_NUM_SIGNED, len(sets))))
     lists = [(some.row(row) & np.uint64(0xFFFFFFFF)).tolist() for row in range(len(some))]
+    permutations = BANDING.permutations()
     settings = {"num_perm": BANDING.num_permutations, "seed": BANDING.seed, "scheme": "affine32", "hashfunc": int}
 
     def ours() -> NDArray[np.uint32]:
-        return signatures(some, BANDING.num_permutations, seed=BANDING.seed)
+        return signatures(some, permutations)
 
     def theirs() -> NDArray[np.uint32]:
         return np.array([sketch.hashvalues for sketch in MinHash.generator(lists, **settings)])

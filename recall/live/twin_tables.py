@@ -7,11 +7,12 @@ the row table:
 - `offsets.npy`: int64 [n + 1], row r has tokens `offsets[r]` to `offsets[r + 1]`.
 - `keys.npy`: uint32 [num_bands, m], the keys of the m rows with tokens, ascending within a band.
 - `rows.npy`: int32 [num_bands, m], the row that each key belongs to, ascending among equal keys.
+- `permutations.npy`: uint32 [2, num_permutations], factors and summands of the permutations of the signatures.
 - `twins.json`: an object with `format_version` 1, `num_permutations`, `rows_per_band` and `seed` of the signatures
   (`recall.model.signatures`), and `features`, the names, kinds and domains of the features that the tokens are from.
 
 Signatures themselves are not kept: their bands propose candidates, and the token sets say exactly how similar these
-are. All arrays but the offsets are mapped from disk.
+are. Tokens, keys and rows are mapped from disk.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from index.errors import SnapshotDamagedError, SnapshotMismatchError
 from index.json_object import load_object
 from recall.model.codes import IdArray
 from recall.model.jaccard import rows_with_key
-from recall.model.signatures import Banding
+from recall.model.signatures import Banding, Permutations
 from recall.model.token_sets import TokenSets
 from recall.schema import FeatureSpec
 from recall.validation import one_line
@@ -42,7 +43,8 @@ PROBABILITY = 0.95
 """Least chance that the tables find a twin of just that similarity."""
 BANDING = Banding.for_threshold(THRESHOLD, PROBABILITY)
 
-_TOKENS, _OFFSETS, _KEYS, _ROWS, _FACTS = "tokens.npy", "offsets.npy", "keys.npy", "rows.npy", "twins.json"
+_TOKENS, _OFFSETS, _PERMUTATIONS = "tokens.npy", "offsets.npy", "permutations.npy"
+_KEYS, _ROWS, _FACTS = "keys.npy", "rows.npy", "twins.json"
 _ROWS_AT_ONCE = 8192
 
 
@@ -71,6 +73,7 @@ class TwinTables:
         specs: The text and set features that the tokens are from.
         sets: n token sets; empty where an item has no such feature.
         banding: How signatures are made and cut.
+        permutations: [2, num_permutations] uint32, of the signatures.
         keys: [num_bands, m] uint32, ascending within a band.
         rows: [num_bands, m] int32.
     """
@@ -78,6 +81,7 @@ class TwinTables:
     specs: tuple[FeatureSpec, ...]
     sets: TokenSets
     banding: Banding
+    permutations: Permutations
     keys: NDArray[np.uint32]
     rows: NDArray[np.int32]
 
@@ -90,15 +94,15 @@ class TwinTables:
             sets: One an item.
             banding: How signatures are made and cut.
         """
-        with_tokens = np.flatnonzero(np.diff(sets.offsets))
+        permutations, with_tokens = banding.permutations(), np.flatnonzero(np.diff(sets.offsets))
         keys = np.empty((banding.num_bands, len(with_tokens)), dtype=np.uint32)
         rows = np.empty((banding.num_bands, len(with_tokens)), dtype=np.int32)
         for part in _parts(len(with_tokens)):
-            keys[:, part] = banding.keys(sets.take(with_tokens[part])).T
+            keys[:, part] = banding.keys(sets.take(with_tokens[part]), permutations).T
         for band in range(banding.num_bands):
             order = np.argsort(keys[band], kind="stable")
             keys[band], rows[band] = keys[band][order], with_tokens[order]
-        return cls(specs=tuple(specs), sets=sets, banding=banding, keys=keys, rows=rows)
+        return cls(specs=tuple(specs), sets=sets, banding=banding, permutations=permutations, keys=keys, rows=rows)
 
     @property
     def num_rows(self) -> int:
@@ -111,13 +115,14 @@ class TwinTables:
         Args:
             query: [num_tokens] uint64, ascending, distinct, not empty.
         """
-        (key,) = self.banding.keys(TokenSets.of([query]))
+        (key,) = self.banding.keys(TokenSets.of([query]), self.permutations)
         return rows_with_key(self.keys, self.rows, key, self.num_rows)
 
     def save(self, folder: Path) -> None:
         """Writes the files below `folder`, which exists."""
         np.save(folder / _TOKENS, self.sets.tokens, allow_pickle=False)
         np.save(folder / _OFFSETS, self.sets.offsets, allow_pickle=False)
+        np.save(folder / _PERMUTATIONS, self.permutations, allow_pickle=False)
         np.save(folder / _KEYS, self.keys, allow_pickle=False)
         np.save(folder / _ROWS, self.rows, allow_pickle=False)
         facts = TwinFacts(
@@ -149,6 +154,7 @@ class TwinTables:
                 offsets=load_array(folder / _OFFSETS, np.int64, num_axes=1),
             ),
             banding=facts.banding,
+            permutations=load_array(folder / _PERMUTATIONS, np.uint32, num_axes=2),
             keys=load_array(folder / _KEYS, np.uint32, num_axes=2, mapped=True),
             rows=load_array(folder / _ROWS, np.int32, num_axes=2, mapped=True),
         )
@@ -166,6 +172,8 @@ class TwinTables:
             or (np.diff(offsets) < 0).any()
         ):
             return f"has {offsets.size} offsets for {num_rows} items, or they do not ascend from 0 to {tokens.size}"
+        if self.permutations.shape != (2, self.banding.num_permutations):
+            return f"holds permutations {list(self.permutations.shape)}; want {[2, self.banding.num_permutations]}"
         shape = (self.banding.num_bands, int(np.count_nonzero(np.diff(offsets))))
         if self.keys.shape != shape or self.rows.shape != shape:
             return f"holds keys {list(self.keys.shape)} and rows {list(self.rows.shape)}; want {list(shape)}"

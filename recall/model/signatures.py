@@ -16,7 +16,7 @@ each set takes most of the time of a search.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numba import njit, types
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from recall.model.codes import IdArray, mixed
 from recall.model.token_sets import TokenSets
 
-Signature = NDArray[np.uint32]
+Signature: TypeAlias = NDArray[np.uint32]
+Permutations: TypeAlias = NDArray[np.uint32]
+"""[2, num_permutations]: factors and summands."""
 
 _SCHEME = "affine32"
 _GREATEST = np.uint32(0xFFFFFFFF)
-_CACHED = 16
 
 _TOKENS = types.Array(types.uint64, 1, "C", readonly=True)
 _OFFSETS = types.Array(types.int64, 1, "C", readonly=True)
@@ -83,9 +84,18 @@ class Banding:
         """Returns the chance that two sets of this Jaccard similarity have a band in common."""
         return float(1 - (1 - similarity**self.rows_per_band) ** self.num_bands)
 
-    def keys(self, sets: TokenSets) -> NDArray[np.uint32]:
-        """Returns a key a band of sets that are not empty, [n, num_bands] uint32."""
-        return self.keys_of(signatures(sets, self.num_permutations, seed=self.seed))
+    def permutations(self) -> Permutations:
+        """Returns the permutations of the signatures, [2, num_permutations] uint32."""
+        return permutations(self.num_permutations, self.seed)
+
+    def keys(self, sets: TokenSets, permutations: Permutations) -> NDArray[np.uint32]:
+        """Returns a key a band of sets that are not empty, [n, num_bands] uint32.
+
+        Args:
+            sets: The sets.
+            permutations: What `permutations` returned, as often as it is needed.
+        """
+        return self.keys_of(signatures(sets, permutations))
 
     def keys_of(self, values: Signature) -> NDArray[np.uint32]:
         """Returns a key a band of signatures, [n, num_bands] uint32.
@@ -100,26 +110,29 @@ class Banding:
         return (keys >> np.uint64(32)).astype(np.uint32)
 
 
-def signatures(sets: TokenSets, num_permutations: int, *, seed: int) -> Signature:
+def signatures(sets: TokenSets, permutations: Permutations) -> Signature:
     """Returns the MinHash signatures of sets, [n, num_permutations] uint32; that of an empty one is of greatest values.
 
     Args:
         sets: The sets.
-        num_permutations: Values of a signature.
-        seed: Chooses the permutations, below 2^32.
+        permutations: [2, num_permutations] uint32.
     """
-    out = np.empty((len(sets), num_permutations), dtype=np.uint32)
-    _sign(sets.tokens, sets.offsets, _permutations(num_permutations, seed), out)
+    out = np.empty((len(sets), permutations.shape[1]), dtype=np.uint32)
+    _sign(sets.tokens, sets.offsets, permutations, out)
     return out
 
 
-@lru_cache(maxsize=_CACHED)
-def _permutations(num_permutations: int, seed: int) -> Signature:
-    """Returns factors and summands, [2, num_permutations] uint32."""
-    from datasketch import MinHash  # half a second, which only those who look for twins pay
+def permutations(num_permutations: int, seed: int) -> Permutations:
+    """Draws the factors and summands of permutations, [2, num_permutations] uint32.
 
-    permutations: Signature = MinHash(num_permutations, seed=seed, scheme=_SCHEME).permutations
-    return permutations
+    Args:
+        num_permutations: Values of a signature.
+        seed: Chooses the permutations, below 2^32.
+    """
+    from datasketch import MinHash  # half a second, which a search should not wait for
+
+    drawn: Permutations = MinHash(num_permutations, seed=seed, scheme=_SCHEME).permutations
+    return drawn
 
 
 # Eager signature: one compilation, loaded from the cache afterwards.

@@ -10,6 +10,7 @@ from recall.errors import InvalidRequestError, NotFoundError, NotReadyError
 from recall.live.query import SimilarBy, SimilarQuery
 from recall.live.snapshot import load_generation
 
+TWIN_FILES = ("keys.npy", "offsets.npy", "permutations.npy", "rows.npy", "tokens.npy", "twins.json")
 ABCD = ("a", "b", "c", "d")
 
 
@@ -135,7 +136,7 @@ def test_snapshot_names_the_part_and_a_damaged_one_is_refused(deployment, stored
     manifest = read_manifest(folder)
     assert manifest.facts["parts"]["twins"] == "twins"
     names = sorted(name for name in manifest.parts if name.startswith("twins/"))
-    assert names == [f"twins/{name}" for name in ("keys.npy", "offsets.npy", "rows.npy", "tokens.npy", "twins.json")]
+    assert names == [f"twins/{name}" for name in TWIN_FILES]
     flip_byte(folder / "twins" / "keys.npy")
     with pytest.raises(SnapshotDamagedError, match=r"twins/keys\.npy has SHA-256"):
         load_generation(folder, catalog_uuid=catalog.uuid, load_model=load_model)

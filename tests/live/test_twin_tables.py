@@ -38,7 +38,7 @@ def folder(tmp_path: Path, tables: TwinTables) -> Path:
 def test_keys_ascend_within_a_band_and_lead_to_their_rows(tables: TwinTables) -> None:
     assert tables.keys.shape == tables.rows.shape == (BANDING.num_bands, 4)
     assert (np.diff(tables.keys.astype(np.int64), axis=1) >= 0).all()
-    keys = BANDING.keys(tables.sets.take(np.array([0, 2, 3, 4])))
+    keys = BANDING.keys(tables.sets.take(np.array([0, 2, 3, 4])), tables.permutations)
     for band in range(BANDING.num_bands):
         wanted = sorted(zip(keys[:, band].tolist(), [0, 2, 3, 4], strict=True))
         assert list(zip(tables.keys[band].tolist(), tables.rows[band].tolist(), strict=True)) == wanted
@@ -81,7 +81,9 @@ def test_another_number_of_items_is_refused(folder: Path) -> None:
         TwinTables.load(folder, num_rows=4)
 
 
-@pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "keys.npy", "rows.npy", "twins.json"])
+@pytest.mark.parametrize(
+    "name", ["tokens.npy", "offsets.npy", "permutations.npy", "keys.npy", "rows.npy", "twins.json"]
+)
 def test_missing_and_short_files_are_refused_by_name(folder: Path, name: str) -> None:
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
@@ -98,6 +100,7 @@ def test_missing_and_short_files_are_refused_by_name(folder: Path, name: str) ->
         ("rows.npy", np.full((BANDING.num_bands, 4), 5, dtype=np.int32), "leads to rows from 5 to 5; want .* below 5"),
         ("rows.npy", np.full((BANDING.num_bands, 4), -1, dtype=np.int32), "leads to rows from -1"),
         ("keys.npy", np.zeros((BANDING.num_bands, 3), dtype=np.uint32), r"holds keys \[32, 3\]"),
+        ("permutations.npy", np.ones((2, 95), dtype=np.uint32), r"holds permutations \[2, 95\]; want \[2, 96\]"),
         ("offsets.npy", np.array([0, 4, 4, 3, 12, 16]), "do not ascend"),
         ("offsets.npy", np.array([0, 4, 4, 8, 12, 17]), "do not ascend from 0 to 16"),
     ],
