@@ -3,8 +3,8 @@
 Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World
 graphs, 2018. FAISS builds the graph (inner product, over vectors of about equal length); then it is ours: walked by
 `index.graph_kernels` over codes of a byte a value, with what it finds scored by `index.rescore`, so that order and
-floats are those of exact search. Where rounding to bytes would blur near rows (`index.quantised.rounding_noise`), the
-walk reads the vectors instead.
+floats are those of exact search. Where rounding to bytes would blur near rows (`index.graph_search.lost_recall`), as in
+clusters much tighter than the space between them, the walk reads the vectors instead.
 
 Under a row bitmap the walk goes through barred rows and keeps allowed ones, with a longer list in proportion to their
 share; where that would cost more than scanning the allowed rows, and where the walk finds too few, the search is exact.
@@ -29,16 +29,17 @@ from index.errors import InvalidIndexConfigError, MissingBackendError, SnapshotD
 from index.flat import FlatIndex
 from index.graph import Graph
 from index.graph_file import LinkLists, read_lists, write_lists
-from index.graph_search import Walk, WalkedRows
+from index.graph_search import Walk, WalkedRows, lost_recall
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
-from index.quantised import ByteCodes, rounding_noise
+from index.quantised import ByteCodes
 
 DETERMINISTIC_ROWS = 50_000
 GRAPH = "hnsw.faiss"
 AUTO, INT8, FLOAT32 = "auto", "int8", "float32"
 _SCANNED_PER_STEP = 32
 """Rows that exact search scans in the time of following the links of one row; rounded from 64 dimensions."""
-_MOST_NOISE = 0.1
+_MOST_LOST = 0.01
+"""Recall that `auto` gives up for codes."""
 _SEARCH_PARAMETERS = ("ef_search", "threads")
 
 
@@ -114,13 +115,13 @@ class HnswIndex:
 
     @classmethod
     def _over(cls, exact: FlatIndex, lists: LinkLists, parameters: HnswParameters) -> HnswIndex:
-        graph, codes = Graph.of(lists), ByteCodes.none(exact.dim)
+        rows = WalkedRows(vectors=exact.vectors, codes=ByteCodes.none(exact.dim), graph=Graph.of(lists))
         if parameters.codes != FLOAT32 and exact.num_rows:
-            codes = ByteCodes.of(exact.vectors)
-            if parameters.codes == AUTO and rounding_noise(codes, exact.vectors, graph.links) > _MOST_NOISE:
-                codes = ByteCodes.none(exact.dim)
-        used = replace(parameters, codes=INT8 if codes.codes.size else FLOAT32)
-        return cls(exact, WalkedRows(vectors=exact.vectors, codes=codes, graph=graph), used)
+            coded = replace(rows, codes=ByteCodes.of(exact.vectors))
+            if parameters.codes == INT8 or lost_recall(rows, coded) <= _MOST_LOST:
+                rows = coded
+        used = INT8 if rows.codes.codes.size else FLOAT32
+        return cls(exact, rows, replace(parameters, codes=used))
 
     @property
     def dim(self) -> int:

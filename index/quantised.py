@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.graph_simd import LINE
-from index.protocols import FloatArray, RowArray
+from index.protocols import FloatArray
 
 ByteArray = NDArray[np.uint8]
 SignedBytes = NDArray[np.int8]
 
 _LEVELS = 255
 _BLOCK_ROWS = 65_536
-_SAMPLE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +55,9 @@ class ByteCodes:
             codes[start : start + block.shape[0], : vectors.shape[1]] = block
         return cls(codes=codes, steps=np.where(factors > 0, steps, np.float32(0)))
 
-    def scores(self, query: FloatArray, rows: RowArray) -> NDArray[np.float64]:
-        """Returns what stands for the inner products of a [dim] query with rows, up to one sum, [len(rows)]."""
-        weights = query * self.steps
-        scale = float(np.abs(weights).max(initial=0)) / 127
-        if scale == 0:
-            return np.zeros(rows.size)
-        code = np.rint(weights / scale).astype(np.float64)
-        scores: NDArray[np.float64] = scale * (self.codes[rows, : query.size].astype(np.float64) @ code)
-        return scores
-
 
 def aligned_zeros(num_rows: int, stride: int) -> ByteArray:
     """Returns zeros, [num_rows, stride] uint8, whose rows begin at cache lines where stride is a multiple of them."""
     buffer = np.zeros(num_rows * stride + LINE, dtype=np.uint8)
     first = -buffer.ctypes.data % LINE
     return buffer[first : first + num_rows * stride].reshape(num_rows, stride)
-
-
-def rounding_noise(codes: ByteCodes, vectors: FloatArray, links: NDArray[np.int32]) -> float:
-    """Returns how far codes blur the scores of near rows, as a share of how far apart those are.
-
-    Measured on a sample of rows as queries and the rows they are linked to: the deviation of what rounding adds, over
-    the deviation of the exact scores. 0 where codes rank as vectors do.
-
-    Args:
-        codes: Of the vectors.
-        vectors: [n, dim] float32.
-        links: [n, width] int32, rows near each row; -1 for none.
-    """
-    noise = spread = 0.0
-    for row in np.unique(np.linspace(0, vectors.shape[0] - 1, _SAMPLE).astype(np.int64)):
-        near = links[row][links[row] >= 0].astype(np.int64)
-        if near.size:
-            exact = vectors[near].astype(np.float64) @ vectors[row].astype(np.float64)
-            noise += float(np.var(codes.scores(vectors[row], near) - exact))
-            spread += float(np.var(exact))
-    return float(np.sqrt(noise / spread)) if spread > 0 else 0.0
