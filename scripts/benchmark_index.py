@@ -12,10 +12,11 @@ where it was stopped.
 Ratios are of the first set, those of others are named `name@set`. Speeds are with one query a call on one thread, at
 recall@100 of .98 for the first two and .95 for the others:
 
-- `single_over_best_raw`: our graph over the fastest graph of FAISS, hnswlib and usearch;
-- `batched_over_raw_faiss`: our graph over FAISS HNSW, all queries in one call on every core;
+- `single_over_best_raw`: our graph over the fastest graph of FAISS (over floats, or over bytes and re-ranked), hnswlib
+  and usearch (float32 or bfloat16);
+- `batched_over_raw_faiss`: our graph over the faster of the graphs of FAISS, all queries in one call on every core;
 - `lsh_over_flat`, `lsh_over_faiss_lsh_reranked`, `lsh_over_hnsw`: our LSH over faiss.IndexFlat, the fastest
-  faiss.IndexLSH with exact re-ranking, and FAISS HNSW;
+  faiss.IndexLSH with exact re-ranking, and faiss.IndexHNSWFlat;
 - `memory_over_vectors_and_graph`: resident bytes of our graph in a fresh process over those of its vectors and links;
 - `lsh_insert_microseconds_single`, `lsh_insert_microseconds_hundreds`: an insert into our LSH, growth included;
 - `pq_resident_over_vectors` (as the index says), `pq_anonymous_over_vectors` (as measured), `pq_recall_at_100`.

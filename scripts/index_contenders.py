@@ -19,15 +19,12 @@ from index.factory import IndexConfig, build_index
 from index.kinds import KINDS, BaseIndex, load_kind
 from index.protocols import FloatArray, Parameters
 from index_data import K, VectorSet
+from index_faiss import FaissFlat, FaissHnsw, FaissHnswSq, FaissIvf, FaissLsh
 from index_rivals import (
     EF_CONSTRUCTION,
     LINKS,
     Built,
     DatasketchHnsw,
-    FaissFlat,
-    FaissHnsw,
-    FaissIvf,
-    FaissLsh,
     Hnswlib,
     Search,
     Setting,
@@ -212,11 +209,14 @@ def _rivals() -> dict[str, tuple[_Parts, ...]]:
         "faiss": (
             ("faiss IndexFlat", EXACT, FaissFlat.build, FaissFlat.load),
             ("faiss HNSW", GRAPH, FaissHnsw.build, FaissHnsw.load),
+            ("faiss HNSW SQ8 re-ranked", GRAPH, FaissHnswSq.build, FaissHnswSq.load),
             ("faiss IVF", INVERTED, FaissIvf.build, FaissIvf.load),
             *lsh,
         ),
         "hnswlib": (("hnswlib", GRAPH, Hnswlib.build, Hnswlib.load),),
-        "usearch": (("usearch", GRAPH, Usearch.build, Usearch.load),),
+        "usearch": tuple(
+            (f"usearch {dtype}", GRAPH, partial(Usearch.build, dtype=dtype), Usearch.load) for dtype in ("f32", "bf16")
+        ),
         "datasketch": (("datasketch HNSW", GRAPH, DatasketchHnsw.build, DatasketchHnsw.load),),
     }
 

@@ -1,8 +1,9 @@
 """How searches are timed: settings of equal recall, then in turns, round after round, in one process.
 
 A machine that others use is slow for a while now and then; what is compared is timed within seconds of each other, and
-the median over the rounds counts. One query a call on one thread is *single*; all queries in one call on every core is
-*batched*.
+the median over the rounds counts. One query a call on one thread is *single*, in seconds of the processor: those that
+others took meanwhile do not count, and a contender that used a second thread would pay for it. All queries in one call
+on every core is *batched*, in seconds of the clock.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Rates:
 
     Attributes:
         per_second: [rounds] queries a second.
-        cores: Cores kept busy, on average.
+        cores: Cores kept busy, on average; fewer than there should be where others took them.
     """
 
     per_second: tuple[float, ...]
@@ -166,19 +167,22 @@ def batched_rates(entrants: Sequence[Entrant], data: VectorSet, effort: Effort) 
 def _in_turns(
     entrants: Sequence[Entrant], once: Callable[[Search, float], int], effort: Effort, *, threads: int
 ) -> list[Rates]:
-    rates: list[list[float]] = [[] for _ in entrants]
-    wall, cpu = [0.0] * len(entrants), [0.0] * len(entrants)
+    shape = (len(entrants), effort.rounds)
+    done, clock, processor = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     with limited(threads):
         for turn in range(-1, effort.rounds):  # the first warms up
             for place, one in enumerate(entrants):
                 search = one.opened.built.at(one.setting, threads=threads)
+                if turn < 0:
+                    once(search, 0.0)
+                    continue
                 start = time.perf_counter(), time.process_time()
-                done = once(search, effort.seconds if turn >= 0 else 0.0)
-                seconds, used = time.perf_counter() - start[0], time.process_time() - start[1]
-                if turn >= 0:
-                    rates[place].append(done / seconds)
-                    wall[place], cpu[place] = wall[place] + seconds, cpu[place] + used
-    return [Rates(per_second=tuple(r), cores=c / w) for r, w, c in zip(rates, wall, cpu, strict=True)]
+                done[place, turn] = once(search, effort.seconds)
+                clock[place, turn] = time.perf_counter() - start[0]
+                processor[place, turn] = time.process_time() - start[1]
+    rates = done / (processor if threads == 1 else clock)
+    cores = processor.sum(axis=1) / clock.sum(axis=1)
+    return [Rates(per_second=tuple(map(float, row)), cores=float(used)) for row, used in zip(rates, cores, strict=True)]
 
 
 def _halved(opened: Opened, data: VectorSet, settings: Sequence[Setting], target: float) -> Entrant | None:

@@ -39,8 +39,9 @@ Machine: {machines}. Libraries: {libraries}.
 
 All contenders of a set have the same vectors, lie in one process, and are timed in turns: every round gives each of
 them about half a second, and the median of the rounds counts; a ratio is the median of the ratios of the rounds.
-*single*: one query a call, one thread. *batched*: 1,000 queries a call, every core. Recall is against exact search, of
-one search for 100: its first ten count for recall@10. *recall wanted*: the cheapest setting that reaches that
+*single*: one query a call, one thread, seconds of the processor, so that other work of the machine does not count.
+*batched*: 1,000 queries a call, every core, seconds of the clock. Recall is against exact search, of one search for
+100: its first ten count for recall@10. *recall wanted*: the cheapest setting that reaches that
 recall@100. Kinds named `index ...` are ours, built with the parameters they take by default and searched through
 `VectorIndex.search`, exact re-scoring included; other libraries build graphs with {links} links, twice that at the
 bottom, and a candidate list of {candidates}.

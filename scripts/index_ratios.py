@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from index_contenders import GRAPH as GRAPHS
-from index_contenders import THEIRS
-from index_run import GRAPH, LSH
+from index_contenders import GRAPH, THEIRS
+from index_run import OUR_GRAPH, OUR_LSH
 from kept import Json
 
 PQ = "index ivf_pq"
@@ -22,13 +21,13 @@ def ratios(result: Json) -> dict[str, float]:
 
 
 def _speeds(result: Json) -> Iterator[tuple[str, float]]:
-    ours, raw = _entry(result, _named(GRAPH), HIGH), _entry(result, _raw_graph, HIGH)
+    ours, raw = _entry(result, _named(OUR_GRAPH), HIGH), _entry(result, _raw_graph, HIGH)
     if ours and raw:
         yield "single_over_best_raw", _over(ours, raw)
-    raw = _entry(result, _named("faiss HNSW"), HIGH)
+    raw = _entry(result, lambda row: row["contender"].startswith("faiss HNSW"), HIGH, how="batched")
     if ours and raw:
         yield "batched_over_raw_faiss", _over(ours, raw, how="batched")
-    lsh = _entry(result, _named(LSH), LOW)
+    lsh = _entry(result, _named(OUR_LSH), LOW)
     theirs: dict[str, tuple[Callable[[Json], bool], float | None]] = {
         "flat": (_named("faiss IndexFlat"), None),
         "faiss_lsh_reranked": (lambda row: row["contender"].startswith("faiss IndexLSH"), LOW),
@@ -41,7 +40,7 @@ def _speeds(result: Json) -> Iterator[tuple[str, float]]:
 
 
 def _memory(result: Json) -> Iterator[tuple[str, float]]:
-    measured, ours = result["memory"].get(GRAPH), _entry(result, _named(GRAPH), LOW)
+    measured, ours = result["memory"].get(OUR_GRAPH), _entry(result, _named(OUR_GRAPH), LOW)
     if measured and ours:
         least = _vector_bytes(result) + ours["file_bytes"]
         yield "memory_over_vectors_and_graph", (measured["anonymous_bytes"] + measured["mapped_bytes"]) / least
@@ -67,13 +66,13 @@ def _named(name: str) -> Callable[[Json], bool]:
 
 
 def _raw_graph(row: Json) -> bool:
-    return bool(row["side"] == THEIRS and row["family"] == GRAPHS)
+    return bool(row["side"] == THEIRS and row["family"] == GRAPH)
 
 
-def _entry(result: Json, chosen: Callable[[Json], bool], target: float | None) -> Json | None:
+def _entry(result: Json, chosen: Callable[[Json], bool], target: float | None, *, how: str = "single") -> Json | None:
     """Returns the fastest entrant of those chosen at a target; None where nobody reached it."""
     rows = [row for row in result["duel"]["entrants"] if chosen(row) and row["target"] == target]
-    return max(rows, key=lambda row: row["single_per_second"], default=None)
+    return max(rows, key=lambda row: row[f"{how}_per_second"], default=None)
 
 
 def _over(ours: Json, theirs: Json, *, how: str = "single") -> float:

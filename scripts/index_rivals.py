@@ -1,14 +1,13 @@
-"""Other libraries as contenders: raw FAISS, hnswlib, usearch and datasketch, with as little Python around as can be.
+"""Other libraries as contenders, with as little Python around as can be: hnswlib, usearch and datasketch.
 
 Graphs get the links and the candidate list of building that ours has by default. Their libraries are imported when a
-contender is built or read, so that a missing one is no error.
+contender is built or read, so that a missing one is no error. FAISS: `index_faiss`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -16,7 +15,6 @@ import numpy as np
 from index.protocols import FloatArray, RowArray
 
 if TYPE_CHECKING:
-    import faiss
     import hnswlib
     from datasketch.hnsw import HNSW
     from usearch.index import Index
@@ -48,167 +46,8 @@ def ladder(first: int, last: int, *, step: float = 1.06) -> tuple[int, ...]:
 
 
 _EF = ladder(100, 2_000)
-
-
-def _faiss() -> ModuleType:
-    import faiss
-
-    return faiss
-
-
-class FaissFlat:
-    """`faiss.IndexFlatIP`: exact."""
-
-    def __init__(self, index: faiss.IndexFlatIP) -> None:
-        """Takes a filled index."""
-        self._index = index
-
-    @classmethod
-    def build(cls, vectors: FloatArray) -> FaissFlat:
-        """Copies vectors, [n, dim] float32."""
-        faiss = _faiss()
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(vectors)
-        return cls(index)
-
-    @classmethod
-    def load(cls, folder: Path, vectors: FloatArray) -> FaissFlat:
-        """Copies the vectors: nothing else is kept."""
-        return cls.build(vectors)
-
-    def axes(self) -> Mapping[str, Sequence[int]]:
-        """Returns nothing: exact search has no parameters."""
-        return {}
-
-    def at(self, setting: Setting, *, threads: int) -> Search:
-        """Returns the search."""
-        return lambda queries, k: self._index.search(queries, k)[1]
-
-    def save(self, folder: Path) -> None:
-        """Writes nothing."""
-
-
-class FaissHnsw:
-    """`faiss.IndexHNSWFlat`."""
-
-    def __init__(self, index: faiss.IndexHNSWFlat) -> None:
-        """Takes a built graph."""
-        self._index = index
-
-    @classmethod
-    def build(cls, vectors: FloatArray) -> FaissHnsw:
-        """Builds a graph over vectors, [n, dim] float32, on every core."""
-        faiss = _faiss()
-        index = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = EF_CONSTRUCTION
-        index.add(vectors)
-        return cls(index)
-
-    @classmethod
-    def load(cls, folder: Path, vectors: FloatArray) -> FaissHnsw:
-        """Reads what `save` wrote."""
-        faiss = _faiss()
-        return cls(faiss.read_index(str(folder / "hnsw.faiss")))
-
-    def axes(self) -> Mapping[str, Sequence[int]]:
-        """Returns the lengths of the candidate list."""
-        return {"ef": _EF}
-
-    def at(self, setting: Setting, *, threads: int) -> Search:
-        """Returns the search with a candidate list."""
-        faiss = _faiss()
-        parameters = faiss.SearchParametersHNSW(efSearch=setting["ef"])
-        return lambda queries, k: self._index.search(queries, k, params=parameters)[1]
-
-    def save(self, folder: Path) -> None:
-        """Writes the graph and its vectors."""
-        faiss = _faiss()
-        faiss.write_index(self._index, str(folder / "hnsw.faiss"))
-
-
-class FaissIvf:
-    """`faiss.IndexIVFFlat` with four lists a square root of the rows."""
-
-    def __init__(self, index: faiss.IndexIVFFlat) -> None:
-        """Takes a trained and filled index."""
-        self._index = index
-
-    @classmethod
-    def build(cls, vectors: FloatArray) -> FaissIvf:
-        """Trains and fills lists of vectors, [n, dim] float32, on every core."""
-        faiss = _faiss()
-        dim, num_lists = vectors.shape[1], max(int(4 * len(vectors) ** 0.5), 1)
-        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, num_lists, faiss.METRIC_INNER_PRODUCT)
-        index.train(vectors)
-        index.add(vectors)
-        return cls(index)
-
-    @classmethod
-    def load(cls, folder: Path, vectors: FloatArray) -> FaissIvf:
-        """Reads what `save` wrote."""
-        faiss = _faiss()
-        return cls(faiss.read_index(str(folder / "ivf.faiss")))
-
-    def axes(self) -> Mapping[str, Sequence[int]]:
-        """Returns how many lists are scanned."""
-        return {"nprobe": ladder(1, self._index.nlist)}
-
-    def at(self, setting: Setting, *, threads: int) -> Search:
-        """Returns the search of some lists."""
-        faiss = _faiss()
-        parameters = faiss.SearchParametersIVF(nprobe=setting["nprobe"])
-        return lambda queries, k: self._index.search(queries, k, params=parameters)[1]
-
-    def save(self, folder: Path) -> None:
-        """Writes the lists."""
-        faiss = _faiss()
-        faiss.write_index(self._index, str(folder / "ivf.faiss"))
-
-
-class FaissLsh:
-    """`faiss.IndexLSH`, a scan of all codes, whose best are ranked again by exact distance."""
-
-    def __init__(self, codes: faiss.IndexLSH, vectors: FloatArray) -> None:
-        """Takes filled codes and copies the vectors, [n, dim] float32."""
-        faiss = _faiss()
-        self._codes = codes
-        self._exact = faiss.IndexFlatL2(vectors.shape[1])  # the order of length 1; a refined index wants one metric
-        self._exact.add(vectors)
-        self._index = faiss.IndexRefine(codes, self._exact)
-
-    @classmethod
-    def build(cls, vectors: FloatArray, *, bits_per_dim: int) -> FaissLsh:
-        """Codes vectors, [n, dim] float32, on every core."""
-        faiss = _faiss()
-        codes = faiss.IndexLSH(vectors.shape[1], bits_per_dim * vectors.shape[1])
-        codes.add(vectors)
-        return cls(codes, vectors)
-
-    @classmethod
-    def load(cls, folder: Path, vectors: FloatArray) -> FaissLsh:
-        """Reads what `save` wrote."""
-        faiss = _faiss()
-        return cls(faiss.read_index(str(folder / "lsh.faiss")), vectors)
-
-    def axes(self) -> Mapping[str, Sequence[int]]:
-        """Returns how many of the best codes are ranked again."""
-        return {"candidates": ladder(100, max(int(self._codes.ntotal / 5), 200))}
-
-    def at(self, setting: Setting, *, threads: int) -> Search:
-        """Returns the search that ranks some candidates again."""
-        faiss = _faiss()
-
-        def search(queries: FloatArray, k: int) -> RowArray:
-            parameters = faiss.IndexRefineSearchParameters(k_factor=max(setting["candidates"] / k, 1.0))
-            rows: RowArray = self._index.search(queries, k, params=parameters)[1]
-            return rows
-
-        return search
-
-    def save(self, folder: Path) -> None:
-        """Writes the codes."""
-        faiss = _faiss()
-        faiss.write_index(self._codes, str(folder / "lsh.faiss"))
+SHORT_EF = ladder(40, 2_000)
+"""For those that take a candidate list shorter than the rows wanted."""
 
 
 class Hnswlib:
@@ -252,19 +91,19 @@ class Hnswlib:
 
 
 class Usearch:
-    """`usearch.index.Index` with float32 values."""
+    """`usearch.index.Index`."""
 
     def __init__(self, index: Index) -> None:
         """Takes a built graph."""
         self._index = index
 
     @classmethod
-    def build(cls, vectors: FloatArray) -> Usearch:
-        """Builds a graph over vectors, [n, dim] float32, on every core."""
+    def build(cls, vectors: FloatArray, *, dtype: str) -> Usearch:
+        """Builds a graph over vectors, [n, dim] float32, kept as values of a type, on every core."""
         from usearch.index import Index
 
         index = Index(
-            ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=LINKS, expansion_add=EF_CONSTRUCTION
+            ndim=vectors.shape[1], metric="ip", dtype=dtype, connectivity=LINKS, expansion_add=EF_CONSTRUCTION
         )
         index.add(np.arange(len(vectors), dtype=np.uint64), np.asarray(vectors))
         return cls(index)

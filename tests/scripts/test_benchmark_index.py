@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from index_model import model_set
 from index_page import BUILD_HEADER, SPEED_HEADER, build_rows, page, speed_rows
 from index_ratios import ratios
 from index_rivals import ladder
-from index_run import GRAPH, LSH
+from index_run import OUR_GRAPH, OUR_LSH
 from recall.errors import DataError
 
 
@@ -136,17 +139,17 @@ def entrant(contender, target, single, *, batched=1.0, side="theirs", family="gr
 @pytest.fixture
 def result():
     entrants = [
-        entrant(GRAPH, 0.98, 90.0, batched=30.0, side="ours"), entrant(GRAPH, 0.95, 100.0, side="ours"),
+        entrant(OUR_GRAPH, 0.98, 90.0, batched=30.0, side="ours"), entrant(OUR_GRAPH, 0.95, 100.0, side="ours"),
         entrant("faiss HNSW", 0.98, 60.0, batched=40.0), entrant("faiss HNSW", 0.95, 80.0),
         entrant("hnswlib", 0.98, 120.0), entrant("faiss IndexFlat", None, 2.0, family="exact"),
         entrant("faiss IndexLSH 4x", 0.95, 5.0, family="hashed"),
         entrant("faiss IndexLSH 8x", 0.95, 10.0, family="hashed"),
-        entrant(LSH, 0.95, 40.0, side="ours", family="hashed"),
+        entrant(OUR_LSH, 0.95, 40.0, side="ours", family="hashed"),
         entrant("index ivf_pq", 0.95, 40.0, side="ours", family="quantised"),
     ]  # fmt: skip
     step = {"date": "2020-02-02", "machine": "2 cores"}
     memory = {
-        GRAPH: {"anonymous_bytes": 300, "mapped_bytes": 100, "resident_bytes": 0},
+        OUR_GRAPH: {"anonymous_bytes": 300, "mapped_bytes": 100, "resident_bytes": 0},
         "index ivf_pq": {"anonymous_bytes": 90, "mapped_bytes": 900, "resident_bytes": 40},
     }
     return {
@@ -174,7 +177,7 @@ def test_ratios_compare_at_equal_recall_with_the_best_of_the_others(result):
 
 def test_ratio_is_left_out_where_a_side_is_missing(result):
     rows = result["duel"]["entrants"]
-    result["duel"]["entrants"] = [row for row in rows if row["contender"] != LSH and row["target"] != 0.98]
+    result["duel"]["entrants"] = [row for row in rows if row["contender"] != OUR_LSH and row["target"] != 0.98]
     result["inserts"] = {"date": "2020-02-02"}
     assert set(ratios(result)) == {
         "memory_over_vectors_and_graph", "pq_resident_over_vectors", "pq_anonymous_over_vectors", "pq_recall_at_100",
@@ -192,7 +195,7 @@ def test_page_has_exact_search_in_each_part_and_the_fastest_first(result):
     assert {len(row) for row in rows} == {len(SPEED_HEADER)}
     assert [row[:2] for row in rows if row[0] == "0.98"] == [
         ("0.98", "hnswlib"),
-        ("0.98", GRAPH),
+        ("0.98", OUR_GRAPH),
         ("0.98", "faiss HNSW"),
         ("0.98", "faiss IndexFlat"),
     ]
@@ -220,7 +223,7 @@ def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_pat
     first, _ = run()
     assert set(first) == {"machine", "commit", "rows", "ratios"}
     names = {row["contender"] for row in first["rows"] if row["step"] == "duel"}
-    assert {"index flat", GRAPH, LSH, "faiss IndexFlat", "faiss HNSW"} <= names
+    assert {"index flat", OUR_GRAPH, OUR_LSH, "faiss IndexFlat", "faiss HNSW"} <= names
     assert {"single_over_best_raw", "batched_over_raw_faiss", "lsh_over_flat", "lsh_over_hnsw"} <= set(first["ratios"])
     (lost,) = (tmp_path / "work" / "quick").glob("clustered-*/results/inserts-*.json")
     lost.unlink()
@@ -231,3 +234,13 @@ def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_pat
     ]
     (written,) = (tmp_path / "docs").glob("index-*.md")
     assert "clustered-16-600" in written.read_text()
+
+
+def test_examples_of_the_index_page_run():
+    page_text = (Path(__file__).resolve().parents[2] / "docs" / "index.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", page_text, flags=re.MULTILINE | re.DOTALL):
+        exec(compile(block, "docs/index.md", "exec"), names)
+    assert names["hits"].item_ids[0] == "new"
+    assert names["found"].rows[:, 0].tolist() == [0, 1]
+    assert all(int(item_id[-1]) % 2 for item_id in names["few"].item_ids)
