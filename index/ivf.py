@@ -23,17 +23,8 @@ from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.faiss_library import load_faiss, load_gpu_faiss, num_threads
 from index.flat import FlatIndex
 from index.gpu import lists_on_gpu
-from index.inverted_lists import (
-    InvertedLists,
-    Probing,
-    assign,
-    fill,
-    num_lists,
-    num_probes,
-    read_lists,
-    rows_of,
-    train,
-)
+from index.inverted_lists import InvertedLists, Probing
+from index.list_building import assign, fill, num_lists, read_lists, rows_of, train
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 if TYPE_CHECKING:
@@ -50,7 +41,8 @@ class IvfFlatParameters:
 
     Attributes:
         lists: 0 takes 4 times the root of the number of rows, fewer below some 24,000 rows.
-        nprobe: Lists read, more under a bitmap; 0 takes the root of the number of lists, at least 8.
+        nprobe: Lists read, more under a bitmap; 0 takes as many as hold 98 of the 100 nearest rows of rows drawn from
+            the index.
         device: `cpu` or `gpu`.
         seed: Seed of k-means and of the rows it sees.
         threads: Threads of a build and of a batched search; 0 takes every core.
@@ -72,9 +64,9 @@ class IvfFlatParameters:
                 raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
 
     def resolved(self, num_rows: int) -> IvfFlatParameters:
-        """Returns them with the rule for `num_rows` where a value is 0, and no more lists than rows."""
+        """Returns them with the rule where `lists` is 0, and no more lists than rows."""
         lists = min(self.lists or num_lists(num_rows), max(num_rows, 1))
-        return replace(self, lists=lists, nprobe=min(self.nprobe or num_probes(lists), lists))
+        return replace(self, lists=lists)
 
     def as_dict(self) -> dict[str, int | str]:
         """Returns the values by name."""
@@ -87,9 +79,10 @@ class IvfFlatIndex:
     kind = "ivf_flat"
 
     def __init__(self, lists: InvertedLists, parameters: IvfFlatParameters) -> None:
-        """Takes filled lists and resolved parameters; use `build` or `load`."""
+        """Takes filled lists and resolved parameters, but for `nprobe`; use `build` or `load`."""
+        probes = lists.num_probes(parameters.nprobe, seed=parameters.seed, threads=parameters.threads)
         self._lists = lists
-        self._parameters = parameters
+        self._parameters = replace(parameters, nprobe=probes)
 
     @classmethod
     def build(cls, vectors: FloatArray, parameters: IvfFlatParameters | None = None) -> IvfFlatIndex:

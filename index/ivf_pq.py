@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from index.errors import InvalidIndexConfigError
 from index.faiss_library import load_faiss, num_threads
 from index.flat import FlatIndex
-from index.inverted_lists import InvertedLists, Probing, add, num_lists, num_probes, read_lists, train
+from index.inverted_lists import InvertedLists, Probing
+from index.list_building import add, num_lists, read_lists, train
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class IvfPqParameters:
         segments: Parts a vector is cut into, a divisor of its dimension; 0 takes two coordinates a segment, or one
             where the dimension is odd.
         bits: Bits of the code of a segment, 4 or 8; 0 takes 4.
-        nprobe: Lists read, more under a bitmap; 0 takes the root of the number of lists, at least 8.
+        nprobe: Lists read, more under a bitmap; 0 takes as many as hold 98 of the 100 nearest rows of rows drawn from
+            the index.
         rerank: Candidates ranked by their vectors for each row wanted; 0 takes 4.
         seed: Seed of k-means and of the rows it sees.
         threads: Threads of a build and of a batched search; 0 takes every core.
@@ -63,7 +65,7 @@ class IvfPqParameters:
                 raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
 
     def resolved(self, num_rows: int, dim: int) -> IvfPqParameters:
-        """Returns them with the rules where a value is 0, and no more lists than rows.
+        """Returns them with the rules where a value but `nprobe` is 0, and no more lists than rows.
 
         Raises:
             InvalidIndexConfigError: The segments do not divide the dimension.
@@ -77,7 +79,6 @@ class IvfPqParameters:
             lists=lists,
             segments=segments,
             bits=self.bits or 4,
-            nprobe=min(self.nprobe or num_probes(lists), lists),
             rerank=self.rerank or RERANK,
         )
 
@@ -92,9 +93,10 @@ class IvfPqIndex:
     kind = "ivf_pq"
 
     def __init__(self, lists: InvertedLists, parameters: IvfPqParameters) -> None:
-        """Takes filled lists and resolved parameters; use `build` or `load`."""
+        """Takes filled lists and resolved parameters, but for `nprobe`; use `build` or `load`."""
+        probes = lists.num_probes(parameters.nprobe, seed=parameters.seed, threads=parameters.threads)
         self._lists = lists
-        self._parameters = parameters
+        self._parameters = replace(parameters, nprobe=probes)
 
     @classmethod
     def build(cls, vectors: FloatArray, parameters: IvfPqParameters | None = None) -> IvfPqIndex:

@@ -17,7 +17,8 @@ from pathlib import Path
 from index.errors import InvalidIndexConfigError
 from index.faiss_library import load_faiss, num_threads
 from index.flat import FlatIndex
-from index.inverted_lists import InvertedLists, Probing, add, num_lists, num_probes, read_lists, train
+from index.inverted_lists import InvertedLists, Probing
+from index.list_building import add, num_lists, read_lists, train
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 CODES = "scalar.faiss"
@@ -32,7 +33,8 @@ class ScalarParameters:
 
     Attributes:
         lists: 1 scans every code; 0 takes 4 times the root of the number of rows, fewer below some 24,000 rows.
-        nprobe: Lists read, more under a bitmap; 0 takes the root of the number of lists, at least 8.
+        nprobe: Lists read, more under a bitmap; 0 takes as many as hold 98 of the 100 nearest rows of rows drawn from
+            the index.
         rerank: Candidates ranked by their vectors for each row wanted; 0 takes 2.
         seed: Seed of k-means and of the rows it sees.
         threads: Threads of a build and of a batched search; 0 takes every core.
@@ -51,10 +53,9 @@ class ScalarParameters:
                 raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
 
     def resolved(self, num_rows: int) -> ScalarParameters:
-        """Returns them with the rules where a value is 0, and no more lists than rows."""
+        """Returns them with the rules where a value but `nprobe` is 0, and no more lists than rows."""
         lists = min(self.lists or num_lists(num_rows), max(num_rows, 1))
-        nprobe = min(self.nprobe or num_probes(lists), lists)
-        return replace(self, lists=lists, nprobe=nprobe, rerank=self.rerank or RERANK)
+        return replace(self, lists=lists, rerank=self.rerank or RERANK)
 
     def as_dict(self) -> dict[str, int]:
         """Returns the values by name."""
@@ -67,9 +68,10 @@ class ScalarIndex:
     kind = "scalar"
 
     def __init__(self, lists: InvertedLists, parameters: ScalarParameters) -> None:
-        """Takes filled lists and resolved parameters; use `build` or `load`."""
+        """Takes filled lists and resolved parameters, but for `nprobe`; use `build` or `load`."""
+        probes = lists.num_probes(parameters.nprobe, seed=parameters.seed, threads=parameters.threads)
         self._lists = lists
-        self._parameters = parameters
+        self._parameters = replace(parameters, nprobe=probes)
 
     @classmethod
     def build(cls, vectors: FloatArray, parameters: ScalarParameters | None = None) -> ScalarIndex:

@@ -11,7 +11,7 @@ from index import bitmap
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.factory import IndexConfig, build_index
 from index.flat import FlatIndex
-from index.inverted_lists import num_lists, num_probes
+from index.list_building import num_lists
 from index.kinds import load_kind
 
 FILES = {"ivf_flat": "ivf_flat.faiss", "ivf_pq": "ivf_pq.faiss", "scalar": "scalar.faiss"}
@@ -29,7 +29,20 @@ def _build(kind, vectors, **parameters):
 
 def test_lists_follow_the_root_of_the_rows_where_each_gets_enough_of_them():
     assert [num_lists(n) for n in (0, 1, 39, 390, 1_000_000)] == [1, 1, 1, 10, 4000]
-    assert [num_probes(lists) for lists in (1, 5, 10, 400, 4000)] == [1, 5, 8, 20, 64]
+
+
+@pytest.mark.parametrize("kind", sorted(FILES))
+def test_lists_read_by_default_are_those_that_hold_the_neighbors(kind):
+    # Four groups far apart of 300 rows each, in four lists: the 100 nearest rows of a row are in its own group.
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.eye(4), 300, axis=0) + 0.01 * generator.standard_normal((1200, 4))
+    assert _build(kind, groups.astype(np.float32), lists=4).parameters()["nprobe"] == 1
+    # Without groups in many dimensions, neighbors lie in most of the lists.
+    scattered = generator.standard_normal((1200, 64)).astype(np.float32)
+    index = _build(kind, scattered, lists=30)
+    assert 15 <= index.parameters()["nprobe"] <= 30
+    truth, found = FlatIndex(scattered).search(scattered, 100).rows, index.search(scattered, 100).rows
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(truth, found, strict=True)]) >= 0.95  # against exact search
 
 
 @pytest.mark.parametrize("kind", sorted(FILES))
@@ -79,7 +92,7 @@ def test_retuned_index_shares_what_was_built(built):
     assert fewer.parameters() == {**index.parameters(), "nprobe": 1, "threads": 2}
     assert index.parameters()["nprobe"] == 10
     assert fewer._lists is index._lists
-    assert index.retuned(nprobe=0).parameters()["nprobe"] == num_probes(40)
+    assert index.retuned(nprobe=99).parameters()["nprobe"] == 40
     assert _recall(fewer, vectors) <= _recall(index, vectors)  # against exact search
 
 
@@ -171,7 +184,7 @@ def test_mapped_vectors_are_never_read_into_memory_as_a_whole(kind, unit_vectors
     (tmp_path / "index").mkdir()
     tracemalloc.start()
     try:
-        index = _build(kind, mapped, lists=16)
+        index = _build(kind, mapped, lists=16, nprobe=4)
         index.save(tmp_path / "index")
         loaded = load_kind(kind, tmp_path / "index", mapped, index.parameters())
         loaded.search(mapped[:8], 100)
