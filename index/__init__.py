@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from index.flat import AppendableFlat, FlatIndex
     from index.hnsw import HnswIndex
     from index.live import IndexCounts, LiveIndex, LiveSubset
-    from index.lsh import HyperplaneLsh
+    from index.lsh import LshIndex
     from index.protocols import AppendableIndex, Hits, ItemIndex, Neighbors, SearchOptions, VectorIndex
     from index.rows import RowTable
     from index.space import load_space, save_space
@@ -49,7 +49,6 @@ _MODULES = {
     "GrowingAttributes": "index.attribute_growth",
     "Hits": "index.protocols",
     "HnswIndex": "index.hnsw",
-    "HyperplaneLsh": "index.lsh",
     "In": "index.conditions",
     "IndexConfig": "index.factory",
     "IndexCounts": "index.live",
@@ -61,6 +60,7 @@ _MODULES = {
     "LiveIndex": "index.live",
     "LiveSubset": "index.live",
     "MissingBackendError": "index.errors",
+    "LshIndex": "index.lsh",
     "Neighbors": "index.protocols",
     "Not": "index.conditions",
     "Or": "index.conditions",
@@ -96,7 +96,6 @@ __all__ = [
     "GrowingAttributes",
     "Hits",
     "HnswIndex",
-    "HyperplaneLsh",
     "In",
     "IndexConfig",
     "IndexCounts",
@@ -107,6 +106,7 @@ __all__ = [
     "ItemIndex",
     "LiveIndex",
     "LiveSubset",
+    "LshIndex",
     "MissingBackendError",
     "Neighbors",
     "Not",

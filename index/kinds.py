@@ -16,11 +16,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from index.errors import InvalidIndexConfigError
 from index.flat import FlatIndex, FlatParameters
+from index.gpu_flat import GpuFlatIndex, GpuFlatParameters
 from index.hnsw import HnswIndex, HnswParameters
 from index.ivf import IvfFlatIndex, IvfFlatParameters
 from index.ivf_pq import IvfPqIndex, IvfPqParameters
 from index.kd_tree import KdTreeIndex, KdTreeParameters
-from index.lsh import HyperplaneLsh, LshParameters
+from index.lsh import LshIndex
+from index.lsh_parameters import LshParameters
 from index.protocols import FloatArray, Parameters, VectorIndex
 from index.scalar import ScalarIndex, ScalarParameters
 
@@ -30,6 +32,13 @@ class BaseIndex(VectorIndex, Protocol):
 
     def save(self, folder: Path) -> None:
         """Writes what `load` of the kind reads, below `folder`, which exists."""
+
+    @property
+    def retuned(self) -> Callable[..., BaseIndex]:
+        """Takes search-time parameters of the kind by name, and returns what was built, shared, searched with them."""
+
+    def resident_bytes(self) -> int:
+        """Returns the bytes that must lie in memory for searching at full speed."""
 
 
 class KindParameters(Protocol):
@@ -60,11 +69,12 @@ class Kind(Generic[P]):
 KINDS: dict[str, Kind[Any]] = {
     "flat": Kind(parameters=FlatParameters, build=FlatIndex.build, load=FlatIndex.load),
     "hnsw": Kind(parameters=HnswParameters, build=HnswIndex.build, load=HnswIndex.load),
+    "gpu_flat": Kind(parameters=GpuFlatParameters, build=GpuFlatIndex.build, load=GpuFlatIndex.load),
     "ivf_flat": Kind(parameters=IvfFlatParameters, build=IvfFlatIndex.build, load=IvfFlatIndex.load),
     "ivf_pq": Kind(parameters=IvfPqParameters, build=IvfPqIndex.build, load=IvfPqIndex.load),
     "scalar": Kind(parameters=ScalarParameters, build=ScalarIndex.build, load=ScalarIndex.load),
     "kd_tree": Kind(parameters=KdTreeParameters, build=KdTreeIndex.build, load=KdTreeIndex.load),
-    "lsh": Kind(parameters=LshParameters, build=HyperplaneLsh.build, load=HyperplaneLsh.load),
+    "lsh": Kind(parameters=LshParameters, build=LshIndex.build, load=LshIndex.load),
 }
 
 

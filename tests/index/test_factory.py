@@ -3,15 +3,40 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index import factory
+from index import tune
 from index.errors import InvalidIndexConfigError
-from index.factory import IndexConfig, build_index
+from index.factory import IndexConfig, build_chosen, build_index
 
 
-def test_auto_is_flat_for_few_rows_and_a_graph_for_many(unit_vectors, monkeypatch):
-    monkeypatch.setattr(factory, "EXACT_ROWS", 200)
-    assert build_index(unit_vectors(199), IndexConfig()).kind == "flat"
-    assert build_index(unit_vectors(200), IndexConfig()).kind == "hnsw"
+def test_auto_is_flat_for_few_rows_and_tuned_for_many(unit_vectors, monkeypatch):
+    monkeypatch.setattr(tune, "EXACT_ROWS", 400)
+    monkeypatch.setattr(tune, "GRIDS", {kind: tune.GRIDS[kind] for kind in ("hnsw", "flat")})
+    few, many = (build_chosen(unit_vectors(n, 8), IndexConfig(target_recall=0.9)) for n in (399, 400))
+    assert few.index.kind == "flat"
+    assert few.tuned is not None
+    assert len(few.tuned.tried) == 1
+    assert many.tuned is not None
+    assert many.tuned.reached
+    assert many.index is many.tuned.index
+    assert {"flat", "hnsw"} <= {trial.kind for trial in many.tuned.tried}
+
+
+def test_auto_passes_its_goal_on(unit_vectors, monkeypatch):
+    monkeypatch.setattr(tune, "GRIDS", {"flat": tune.GRIDS["flat"]})
+    tuned = build_chosen(unit_vectors(400, 8), IndexConfig(target_recall=0.5, memory_budget_mb=1e-5)).tuned
+    assert tuned is not None
+    assert (tuned.goal.target_recall, tuned.goal.memory_budget_bytes, tuned.reached) == (0.5, 10, False)
+
+
+def test_a_kind_that_is_named_is_not_tuned(unit_vectors):
+    assert build_chosen(unit_vectors(30), IndexConfig(kind="flat")).tuned is None
+
+
+def test_untuned_is_flat_for_few_rows_and_a_graph_for_many():
+    assert IndexConfig(target_recall=0.9).untuned(19_999) == IndexConfig(kind="flat")
+    assert IndexConfig().untuned(20_000) == IndexConfig(kind="hnsw")
+    named = IndexConfig(kind="lsh", parameters={"tables": 2})
+    assert named.untuned(20_000) is named
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "lsh"])
@@ -22,11 +47,12 @@ def test_kind_is_built_as_named(unit_vectors, kind):
 
 def test_parameters_are_those_of_the_config():
     vectors = np.eye(4, dtype=np.float32)
-    graph = {"m": 5, "ef_construction": 6, "ef_search": 7, "seed": 8, "threads": 1}
+    graph = {"m": 5, "ef_construction": 6, "ef_search": 7, "seed": 8, "threads": 1, "codes": "float32"}
     hnsw = build_index(vectors, IndexConfig(kind="hnsw", parameters=graph))
     assert hnsw.parameters() == graph
-    hashes = {"bits": 3, "tables": 2, "probes": 4, "seed": 5}
-    assert build_index(vectors, IndexConfig(kind="lsh", parameters=hashes)).parameters() == hashes
+    hashes = {"family": "hyperplane", "bits": 3, "tables": 2, "probes": 4, "seed": 5}
+    lsh = build_index(vectors, IndexConfig(kind="lsh", parameters=hashes))
+    assert hashes.items() <= lsh.parameters().items()
 
 
 @pytest.mark.parametrize(
@@ -39,6 +65,10 @@ def test_parameters_are_those_of_the_config():
         ({"kind": "hnsw", "parameters": {"links": 3}}, "'links' is no parameter of kind hnsw"),
         ({"kind": "hnsw", "parameters": {"m": "many"}}, "m is 'many'; want int"),
         ({"parameters": {"m": 5}}, "without a kind"),
+        ({"target_recall": 0.0}, "target_recall is 0.0"),
+        ({"memory_budget_mb": -1.0}, "memory_budget_mb is -1.0"),
+        ({"kind": "flat", "target_recall": 0.9}, "kind is 'flat'; leave them out"),
+        ({"kind": "hnsw", "memory_budget_mb": 5.0}, "kind is 'hnsw'; leave them out"),
     ],
 )
 def test_config_refuses_bad_values(values, message):
