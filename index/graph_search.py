@@ -126,17 +126,17 @@ def lost_recall(rows: WalkedRows, coded: WalkedRows) -> float:
     Recall is that of the nearest 100 rows (or, of few, a quarter) when the links of as many are followed, against a
     walk four times as broad. Negative where codes happen to find more.
     """
-    num_rows = rows.vectors.shape[0]
+    num_rows = int(rows.vectors.shape[0])
     wanted = min(_SAMPLED_NEIGHBORS, -(-num_rows // 4))
     places = np.unique(np.linspace(0, num_rows - 1, _SAMPLED_QUERIES).astype(np.int64))
     queries = np.ascontiguousarray(rows.vectors[places])
     truth = _found(rows, queries, wanted, breadth=4 * wanted)
     whole, blurred = (_found(some, queries, wanted, breadth=wanted) for some in (rows, coded))
-    hits = [
+    lost = [
         np.intersect1d(line, exact).size - np.intersect1d(other, exact).size
         for line, other, exact in zip(whole, blurred, truth, strict=True)
     ]
-    return sum(hits) / (wanted * places.size)
+    return float(sum(lost)) / (wanted * places.size)
 
 
 def _found(rows: WalkedRows, queries: FloatArray, wanted: int, *, breadth: int) -> RowArray:

@@ -6,8 +6,8 @@ graphs, 2018. FAISS builds the graph (inner product, over vectors of about equal
 floats are those of exact search. Where rounding to bytes would blur near rows (`index.graph_search.lost_recall`), as in
 clusters much tighter than the space between them, the walk reads the vectors instead.
 
-Under a row bitmap the walk goes through barred rows and keeps allowed ones, with a longer list in proportion to their
-share; where that would cost more than scanning the allowed rows, and where the walk finds too few, the search is exact.
+Under a row bitmap the walk goes through barred rows and keeps allowed ones, and is the broader the fewer there are;
+where that would cost more than scanning the allowed rows, and where the walk finds too few, the search is exact.
 
 FAISS levels and insertion order are seeded, but threads race: a build of up to `DETERMINISTIC_ROWS` rows runs on one
 thread unless told otherwise, and is the same each time on one machine; a larger one uses every core and is not.
@@ -36,8 +36,8 @@ from index.quantised import ByteCodes
 DETERMINISTIC_ROWS = 50_000
 GRAPH = "hnsw.faiss"
 AUTO, INT8, FLOAT32 = "auto", "int8", "float32"
-_SCANNED_PER_STEP = 32
-"""Rows that exact search scans in the time of following the links of one row; rounded from 64 dimensions."""
+_SCANNED_PER_STEP = 8
+"""Allowed rows that exact search scans in the time of following the links of one row; rounded up, at 64 dimensions."""
 _MOST_LOST = 0.01
 """Recall that `auto` gives up for codes."""
 _SEARCH_PARAMETERS = ("ef_search", "threads")
@@ -197,7 +197,10 @@ class HnswIndex:
         capacity = kept
         if num_allowed < self.num_rows:
             share = num_allowed / self.num_rows
-            breadth, capacity = math.ceil(breadth / share), math.ceil(2 * kept / share)
+            # The nearest allowed rows are scattered over more clusters than as many rows without a bitmap, up to twice
+            # as broad a walk finds them as surely; the list has room for twice the expected share of barred rows.
+            breadth, kept = math.ceil((2 - share) * breadth / share), math.ceil((2 - share) * kept)
+            capacity = math.ceil(2 * kept / share)
         return Walk(
             capacity=capacity,
             kept=kept,
