@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import cast
 
+import numpy as np
+
 from index.factory import IndexConfig, build_index
 from index.protocols import AppendableIndex, FloatArray
 from index_contenders import EXACT, Contender, Opened, opened
-from index_data import VectorSet, clustered_queries
+from index_data import VectorSet
 from index_measure import (
     Effort,
     Entrant,
@@ -139,16 +141,18 @@ class Arena:
         return {one.name: in_own_process(self._data, one) for one in measured}
 
     def _inserts(self) -> Json:
-        """Returns microseconds a row of inserting into the hash index beside all rows, one by one and in hundreds.
+        """Returns microseconds a row of inserting the last rows into a hash index of the rest, singly and in hundreds.
 
-        Of the processor, on one thread.
-        Growth doubles the arrays, so its seconds are shared by as many rows as there were before.
+        Of the processor, on one thread. Growth doubles the arrays, so its seconds are shared by as many rows as there
+        were before.
         """
         if OUR_LSH not in (one.name for one in self._contenders):
             return {}
-        index = cast(AppendableIndex, build_index(self._data.vectors, IndexConfig(kind="lsh")))
-        before, count = index.num_rows, self._plan.inserts
-        new = clustered_queries(2 * count + 1, index.dim, seed=7)
+        vectors = self._data.vectors
+        count = min(self._plan.inserts, len(vectors) // 4)
+        before = len(vectors) - 2 * count - 1
+        index = cast(AppendableIndex, build_index(vectors[:before], IndexConfig(kind="lsh")))
+        new = np.ascontiguousarray(vectors[before:])
         with limited(1):
             growth = _insert(index, new[:1], size=1) / before
             alone = _insert(index, new[1 : count + 1], size=1) / count + growth
