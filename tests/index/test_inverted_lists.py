@@ -11,8 +11,8 @@ from index import bitmap
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.factory import IndexConfig, build_index
 from index.flat import FlatIndex
-from index.list_building import num_lists
 from index.kinds import load_kind
+from index.list_building import num_lists
 
 FILES = {"ivf_flat": "ivf_flat.faiss", "ivf_pq": "ivf_pq.faiss", "scalar": "scalar.faiss"}
 
