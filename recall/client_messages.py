@@ -89,6 +89,58 @@ class ItemReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialReply:
+    """One kind of index and what came of it; the fields are those of `recall.v1.IndexTrial`."""
+
+    kind: str
+    parameters: Mapping[str, str]
+    recall: float | None
+    microseconds: float | None
+    resident_bytes: int
+    build_seconds: float
+    verdict: str
+
+    @classmethod
+    def from_message(cls, trial: pb.IndexTrial) -> TrialReply:
+        """Returns the message as a value."""
+        return cls(
+            kind=trial.kind,
+            parameters=dict(trial.parameters),
+            recall=trial.recall if trial.HasField("recall") else None,
+            microseconds=trial.microseconds if trial.HasField("microseconds") else None,
+            resident_bytes=trial.resident_bytes,
+            build_seconds=trial.build_seconds,
+            verdict=trial.verdict,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningReply:
+    """How the base index was chosen; the fields are those of `recall.v1.IndexTuning`."""
+
+    target_recall: float
+    k: int
+    memory_budget_bytes: int
+    recall: float
+    reached: bool
+    message: str
+    tried: tuple[TrialReply, ...]
+
+    @classmethod
+    def from_message(cls, tuning: pb.IndexTuning) -> TuningReply:
+        """Returns the message as a value."""
+        return cls(
+            target_recall=tuning.target_recall,
+            k=tuning.k,
+            memory_budget_bytes=tuning.memory_budget_bytes,
+            recall=tuning.recall,
+            reached=tuning.reached,
+            message=tuning.message,
+            tried=tuple(TrialReply.from_message(trial) for trial in tuning.tried),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReply:
     """What a server serves; the fields are those of `recall.v1.GetStatusResponse`, columns as name to kind."""
 
@@ -108,6 +160,7 @@ class StatusReply:
     item_attributes: Mapping[str, str]
     user_features: Mapping[str, str]
     last_switch_error: str
+    index_tuning: TuningReply | None = None
 
     @classmethod
     def from_message(cls, reply: pb.GetStatusResponse) -> StatusReply:
@@ -129,6 +182,7 @@ class StatusReply:
             item_attributes={feature.name: feature.kind for feature in reply.item_attributes},
             user_features={feature.name: feature.kind for feature in reply.user_features},
             last_switch_error=reply.last_switch_error,
+            index_tuning=TuningReply.from_message(reply.index_tuning) if reply.HasField("index_tuning") else None,
         )
 
 

@@ -132,7 +132,24 @@ def status(target: Target, timeout: Timeout = DEFAULT_TIMEOUT_SECONDS, json: Jso
 
     with RecallClient(target, timeout_seconds=timeout) as client:
         value = asdict(client.status())
-    report(pair_lines(_flat(value)), value, json)
+    report(_status_lines(value), value, json)
+
+
+def _status_lines(value: dict[str, object]) -> list[str]:
+    """Returns what is served and, where the index was tuned, a table of what was tried."""
+    tuning = value["index_tuning"]
+    if not isinstance(tuning, dict):
+        return pair_lines(_flat({name: entry for name, entry in value.items() if name != "index_tuning"}))
+    goal = {name: entry for name, entry in tuning.items() if name != "tried"}
+    columns = ("kind", "parameters", "recall", "microseconds", "resident_bytes", "build_seconds", "verdict")
+    rows = [[_trial_cell(trial[name]) for name in columns] for trial in tuning["tried"]]
+    return [*pair_lines(_flat({**value, "index_tuning": goal})), "", *table_lines(columns, rows)]
+
+
+def _trial_cell(entry: object) -> object:
+    if isinstance(entry, dict):
+        return " ".join(f"{name}={inner}" for name, inner in sorted(entry.items()))
+    return "-" if entry is None else entry
 
 
 def _show(result: Result, more: dict[str, object], json: str | None) -> None:

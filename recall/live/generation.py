@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from index.live import LiveIndex
 from index.protocols import FloatArray
 from recall.live.popularity import Popularity
+from recall.live.tuning import TuningFacts
 from recall.live.twins import LiveTwins
 from recall.schema import DataSchema, FeatureMap
 
@@ -71,6 +72,7 @@ class Generation:
             tells apart; None where nothing looks for them (see `exploration.explorable`).
         skipped: Items stored at the time of the snapshot that were damaged or cannot be embedded, with the reason.
         twins: Token sets of the items of `index`, written with it; None where the snapshot holds none.
+        tuning: How the base index was chosen; None where its kind was given, or the snapshot does not say.
     """
 
     model: Embedder
@@ -80,6 +82,7 @@ class Generation:
     unseen_popularity: Popularity | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     twins: LiveTwins | None = None
+    tuning: TuningFacts | None = None
 
 
 def load_model(folder: Path) -> Embedder:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from index.attribute_growth import GrowingAttributes
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
-from index.factory import IndexConfig, build_index
+from index.factory import Built, IndexConfig, build_chosen, build_index
 from index.live import LiveIndex
 from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
@@ -108,7 +108,7 @@ def rebuild_with(
         content = _collected(opened, loaded, config, report)
         folder = out / next_name(out, loaded.model.model_id)
         report("index", 0, len(content.item_ids))
-        write_snapshot(folder, content, build_index(content.vectors, config.index))
+        write_snapshot(folder, content, _built(content.vectors, config.index))
         report("index", len(content.item_ids), len(content.item_ids))
         before = _served(out)
         set_current(out, folder.name)
@@ -131,15 +131,22 @@ def generation_in_memory(
         item_ids: Distinct ids.
         features: Raw features of each.
         counts: Interactions by item id.
-        config: Kind and parameters of the base index.
+        config: Kind and parameters of the base index; `auto` is not tuned here, but flat or plain hnsw.
     """
     embedded = embed_stored(model, item_ids, features)
     stored = _in_id_order([embedded], model)
     content = None if stored.bags is None else SparseIndex(stored.bags)
-    base = build_index(stored.vectors, config)
+    base = build_index(stored.vectors, config.untuned(len(stored.item_ids)))
     index = LiveIndex(stored.item_ids, stored.vectors, base, sequence=0, content=content)
     held = Popularity.from_counts((item_id, counts.get(item_id, 0)) for item_id in stored.item_ids)
     return Generation(model=model, index=index, popularity=held, skipped=embedded.skipped)
+
+
+def _built(vectors: FloatArray, config: IndexConfig) -> Built:
+    built = build_chosen(vectors, config)
+    if built.tuned is not None:
+        _logger.log(logging.INFO if built.tuned.reached else logging.WARNING, "index: %s", built.tuned.message)
+    return built
 
 
 def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, report: Progress) -> SnapshotContent:

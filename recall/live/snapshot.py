@@ -7,7 +7,7 @@ manifest and its checksums. The manifest's facts:
     catalog_uuid  the catalogue that was scanned
     sequence      its last write that the snapshot reflects; greater ones are still to be replayed
     model_id      the model
-    index         kind, and its parameters
+    index         kind, its parameters, and what tuning tried where it chose them (`tuning.py`; else null or left out)
     num_items     rows of every space
     num_skipped   stored items that are damaged or that the model cannot embed
     dim           length of its vectors
@@ -35,7 +35,7 @@ from index.attributes import Attributes
 from index.bag_space import load_content, save_content
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
-from index.kinds import BaseIndex
+from index.factory import Built
 from index.live import LiveIndex
 from index.protocols import FloatArray, RowArray
 from index.rows import RowTable
@@ -44,6 +44,7 @@ from index.space import load_space, save_space
 from index.sparse import SparseIndex
 from recall.live.generation import Embedder, Generation, ModelLoader, load_model
 from recall.live.popularity import Popularity
+from recall.live.tuning import TuningFacts
 from recall.live.twin_tables import TwinTables
 from recall.live.twins import LiveTwins
 from recall.validation import one_line
@@ -57,12 +58,13 @@ TWINS = "twins"
 
 
 class IndexFacts(BaseModel):
-    """Kind and parameters of a base index."""
+    """Kind and parameters of a base index, and how they were chosen; None where they were given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     parameters: dict[str, int | float | str]
+    tuning: TuningFacts | None = None
 
 
 class PartPaths(BaseModel):
@@ -124,19 +126,23 @@ class SnapshotContent:
     attributes: Attributes | None = None
 
 
-def write_snapshot(folder: Path, content: SnapshotContent, base: BaseIndex) -> None:
+def write_snapshot(folder: Path, content: SnapshotContent, built: Built) -> None:
     """Writes a snapshot folder, whole and synced or not at all.
 
     Raises:
         OSError: The disk failed; nothing is left behind.
     """
-    bags, spaces = content.bags, {"two_tower": TWO_TOWER}
+    base, bags, spaces = built.index, content.bags, {"two_tower": TWO_TOWER}
     facts = SnapshotFacts(
         catalog_uuid=content.catalog_uuid,
         sequence=content.sequence,
         model_id=content.model_id,
         dim=base.dim,
-        index=IndexFacts(kind=base.kind, parameters=base.parameters()),
+        index=IndexFacts(
+            kind=base.kind,
+            parameters=base.parameters(),
+            tuning=None if built.tuned is None else TuningFacts.of(built.tuned),
+        ),
         num_items=len(content.item_ids),
         num_skipped=len(content.skipped),
         parts=PartPaths(
@@ -205,6 +211,7 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
         index=index,
         popularity=Popularity.from_counts((item_ids[row], int(rows.popularity[row])) for row in popular),
         snapshot=folder.name,
+        tuning=facts.index.tuning,
         skipped=json.loads((folder / facts.parts.skipped).read_text(encoding="utf-8")),
         twins=_twins(folder, facts.parts.twins, item_ids),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from index.protocols import Parameters
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
+from recall.live.tuning import TuningFacts
 from recall.schema import FeatureSpec
 
 
@@ -27,6 +28,7 @@ class Status:
         num_skipped: Stored items that are damaged or that the model cannot embed.
         index_kind: Kind of the base index.
         index_parameters: What it was built with.
+        index_tuning: How they were chosen; None where they were given, or the snapshot does not say.
         dim: Length of a vector.
         item_features: Model inputs of an item that the model or the catalogue knows; those of the model first.
         item_attributes: Columns of an item that filters may use, features among them.
@@ -45,6 +47,7 @@ class Status:
     num_skipped: int
     index_kind: str
     index_parameters: Parameters
+    index_tuning: TuningFacts | None
     dim: int
     item_features: tuple[FeatureSpec, ...]
     item_attributes: tuple[FeatureSpec, ...]
@@ -68,6 +71,7 @@ def status_of(generation: Generation, catalog: Catalog, *, num_skipped: int, las
         num_skipped=num_skipped,
         index_kind=generation.index.base.kind,
         index_parameters=generation.index.base.parameters(),
+        index_tuning=generation.tuning,
         dim=generation.model.dim,
         item_features=_merged(trained.item_features, stored.item_features),
         item_attributes=stored.item_attributes,

@@ -6,6 +6,7 @@ from recall.live.convert import item_to_message
 from recall.live.query import AnsweredFrom, Result
 from recall.live.service import ItemView
 from recall.live.status import Status
+from recall.live.tuning import TuningFacts
 from recall.live.writes import DeleteResult, WriteResult
 from recall.v1 import recall_pb2 as pb
 
@@ -82,4 +83,28 @@ def status_response(status: Status) -> pb.GetStatusResponse:
         item_attributes=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.item_attributes],
         user_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.user_features],
         last_switch_error=status.last_switch_error,
+        index_tuning=None if status.index_tuning is None else _tuning(status.index_tuning),
+    )
+
+
+def _tuning(tuning: TuningFacts) -> pb.IndexTuning:
+    return pb.IndexTuning(
+        target_recall=tuning.target_recall,
+        k=tuning.k,
+        memory_budget_bytes=tuning.memory_budget_bytes,
+        recall=tuning.recall,
+        reached=tuning.reached,
+        message=tuning.message,
+        tried=[
+            pb.IndexTrial(
+                kind=trial.kind,
+                parameters={name: str(value) for name, value in trial.parameters.items()},
+                recall=trial.recall,
+                microseconds=trial.microseconds,
+                resident_bytes=trial.resident_bytes,
+                build_seconds=trial.build_seconds,
+                verdict=trial.verdict,
+            )
+            for trial in tuning.tried
+        ],
     )

@@ -240,8 +240,51 @@ class Feature(_message.Message):
     kind: str
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
 
+class IndexTrial(_message.Message):
+    __slots__ = ("kind", "parameters", "recall", "microseconds", "resident_bytes", "build_seconds", "verdict")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BUILD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    parameters: _containers.ScalarMap[str, str]
+    recall: float
+    microseconds: float
+    resident_bytes: int
+    build_seconds: float
+    verdict: str
+    def __init__(self, kind: _Optional[str] = ..., parameters: _Optional[_Mapping[str, str]] = ..., recall: _Optional[float] = ..., microseconds: _Optional[float] = ..., resident_bytes: _Optional[int] = ..., build_seconds: _Optional[float] = ..., verdict: _Optional[str] = ...) -> None: ...
+
+class IndexTuning(_message.Message):
+    __slots__ = ("target_recall", "k", "memory_budget_bytes", "recall", "reached", "message", "tried")
+    TARGET_RECALL_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BUDGET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    REACHED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TRIED_FIELD_NUMBER: _ClassVar[int]
+    target_recall: float
+    k: int
+    memory_budget_bytes: int
+    recall: float
+    reached: bool
+    message: str
+    tried: _containers.RepeatedCompositeFieldContainer[IndexTrial]
+    def __init__(self, target_recall: _Optional[float] = ..., k: _Optional[int] = ..., memory_budget_bytes: _Optional[int] = ..., recall: _Optional[float] = ..., reached: _Optional[bool] = ..., message: _Optional[str] = ..., tried: _Optional[_Iterable[_Union[IndexTrial, _Mapping]]] = ...) -> None: ...
+
 class GetStatusResponse(_message.Message):
-    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error", "item_attributes")
+    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error", "item_attributes", "index_tuning")
     class IndexParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +308,7 @@ class GetStatusResponse(_message.Message):
     USER_FEATURES_FIELD_NUMBER: _ClassVar[int]
     LAST_SWITCH_ERROR_FIELD_NUMBER: _ClassVar[int]
     ITEM_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_TUNING_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     sequence: int
     snapshot: str
@@ -281,4 +325,5 @@ class GetStatusResponse(_message.Message):
     user_features: _containers.RepeatedCompositeFieldContainer[Feature]
     last_switch_error: str
     item_attributes: _containers.RepeatedCompositeFieldContainer[Feature]
-    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ..., item_attributes: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ...) -> None: ...
+    index_tuning: IndexTuning
+    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ..., item_attributes: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., index_tuning: _Optional[_Union[IndexTuning, _Mapping]] = ...) -> None: ...
