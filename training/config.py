@@ -73,7 +73,7 @@ class OptimizerConfig(BaseModel):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
-    average_weights: bool = True
+    average_weights: bool = False
 
 
 class TrainConfig(BaseModel):

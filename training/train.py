@@ -22,10 +22,10 @@ from recall.errors import ArtifactError, ConfigError, TrainingError
 from recall.model.artifact import save_artifact
 from recall.model.embedding import EmbeddingModel
 from recall.tables import DataFolder
-from training.averaging import WeightAverage
-from training.config import OptimizerConfig, TrainConfig
+from training.config import TrainConfig
 from training.dataset import TrainingData, read_training_data
 from training.fusion import fit_content_part, fit_fusion
+from training.optimization import Optimization
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
@@ -161,17 +161,13 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
     model = build_model(data, config.towers, seed=run.seed)
     model.to(run.device)
     stepper = Stepper(model, data, config, seed=run.seed)
-    optimizer = torch.optim.AdamW(
-        model.towers.parameters(), lr=config.optimizer.learning_rate, weight_decay=config.optimizer.weight_decay
-    )
-    total = stepper.steps_per_epoch * config.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, config.optimizer))
-    average = WeightAverage(model.towers, is_on=config.optimizer.average_weights)
+    num_steps = stepper.steps_per_epoch * config.epochs
+    optimization = Optimization(model.towers, config.optimizer, num_steps=num_steps)
     best = _Best()
     try:
         for epoch in range(1, config.epochs + 1):
-            loss = _run_epoch(stepper, optimizer, schedule, average, epoch=epoch, progress=run.progress)
-            with average.applied():
+            loss = _run_epoch(stepper, optimization, epoch=epoch, progress=run.progress)
+            with optimization.average.applied():
                 score = validation_score(model, stepper, data, config, seed=run.seed)
                 _keep_better(best, model, epoch=epoch, score=score)
             stepper.expire()
@@ -208,15 +204,7 @@ def _refit(data: TrainingData, config: TrainConfig, run: _Run, *, best: _Best) -
     return None if again.interrupted else model
 
 
-def _run_epoch(
-    stepper: Stepper,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    average: WeightAverage,
-    *,
-    epoch: int,
-    progress: Progress,
-) -> float:
+def _run_epoch(stepper: Stepper, optimization: Optimization, *, epoch: int, progress: Progress) -> float:
     losses = []
     for step, batch in enumerate(stepper.batches(epoch), start=1):
         loss = stepper.loss(batch)
@@ -224,11 +212,7 @@ def _run_epoch(
             raise TrainingError(
                 f"the loss is {loss.item()} in step {step} of epoch {epoch}; lower optimizer.learning_rate"
             )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-        schedule.step()
-        average.update()
+        optimization.step(loss)
         losses.append(loss.detach())
         progress(f"epoch {epoch}", step, stepper.steps_per_epoch)
     return float(torch.stack(losses).mean())
@@ -251,13 +235,6 @@ def _keep_better(best: _Best, model: EmbeddingModel, *, epoch: int, score: float
     if math.isnan(score) or score > best.score:
         best.epoch, best.score = epoch, score
         best.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.towers.state_dict().items()}
-
-
-def _rate(step: int, total: int, config: OptimizerConfig) -> float:
-    warmup = max(1, int(total * config.warmup_share))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
 def _facts(data: TrainingData, config: TrainConfig, best: _Best, seed: int) -> dict[str, str | int | float | bool]:
