@@ -19,13 +19,13 @@ import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from index import bitmap, checks
-from index.errors import InvalidIndexConfigError, MissingBackendError, SnapshotDamagedError
+from index.errors import InvalidIndexConfigError, SnapshotDamagedError
+from index.faiss_library import load_faiss
 from index.flat import FlatIndex
 from index.graph import Graph
 from index.graph_file import LinkLists, read_lists, write_lists
@@ -220,7 +220,7 @@ def _blank(num_queries: int, width: int) -> Neighbors:
 
 
 def _built(vectors: FloatArray, parameters: HnswParameters) -> LinkLists:
-    faiss = _load_faiss()
+    faiss = load_faiss(HnswIndex.kind)
     index = faiss.IndexHNSWFlat(vectors.shape[1], parameters.m, faiss.METRIC_INNER_PRODUCT)
     graph = index.hnsw
     graph.efConstruction = parameters.ef_construction
@@ -236,17 +236,6 @@ def _built(vectors: FloatArray, parameters: HnswParameters) -> LinkLists:
         links=faiss.vector_to_array(graph.neighbors),
         entry=graph.entry_point,
     )
-
-
-def _load_faiss() -> ModuleType:
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingBackendError(
-            f"HNSW needs FAISS, which cannot be imported ({error}); pip install 'dhe-recall[cpu]' (or [gpu]), "
-            "or choose the kind flat or lsh"
-        ) from error
-    return faiss
 
 
 def _num_cores() -> int:
