@@ -16,6 +16,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from index.lsh_instructions import BYTES, byte_products, load_acquire, prefetch, rising_bits
+from index.lsh_quantised import LARGEST
 from index.protocols import FloatArray, RowArray, RowBitmap
 
 
@@ -81,22 +82,22 @@ _SPANS = types.int64[:, ::1]
 _SHORTS = types.int16[::1]
 _SLOTS = types.Array(types.int64, 1, "C", readonly=True)
 _ALL_SLOTS = types.Array(types.int64, 2, "C", readonly=True)
-_QUERIES = types.Array(types.int16, 2, "C", readonly=True)
-_QUERY = types.Array(types.int16, 1, "C", readonly=True)
+_QUERIES = types.Array(types.float32, 2, "C", readonly=True)
+_QUERY = types.Array(types.float32, 1, "C", readonly=True)
 _BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_ROWS = types.int64[::1]
-_LINE = 16
+_LINE, _AHEAD = 16, 2
 _EVERY_ROW = np.empty(0, dtype=np.uint8)
 
 
 def candidates(
-    memory: Memory, queries: NDArray[np.int16], slots: RowArray, num_slots: RowArray, limits: Limits
+    memory: Memory, queries: FloatArray, slots: RowArray, num_slots: RowArray, limits: Limits
 ) -> tuple[RowArray, RowArray]:
     """Returns the rows to be scored for each query.
 
     Args:
         memory: Tables and rows of one moment, and room that no other search uses.
-        queries: [num_queries, padded dim] int16, quantised.
+        queries: [num_queries, dim] float32.
         slots: [num_queries, most] int64, buckets to try, as `index.lsh_probing.probed_slots` names them.
         num_slots: [num_queries] int64, how many of them are used.
         limits: Which rows, and how many.
@@ -132,6 +133,9 @@ def _locate(memory, slots, num_slots, spans):  # type: ignore[no-untyped-def]
 def _count_packed(memory, spans, num_slots, num_rows, min_hits):  # type: ignore[no-untyped-def]
     width, count = memory.rows.shape[0] // max(memory.scales.shape[0], 1), 0
     for i in range(num_slots):
+        if i + _AHEAD < num_slots:
+            for slot in range(spans[i + _AHEAD, 0] + 2 * _LINE, spans[i + _AHEAD, 1], _LINE):
+                prefetch(memory.entries, slot)
         for slot in range(spans[i, 0], spans[i, 1]):
             row = memory.entries[slot]
             before = memory.hits[row]
@@ -141,6 +145,7 @@ def _count_packed(memory, spans, num_slots, num_rows, min_hits):  # type: ignore
                     memory.found[count] = row
                     count += 1
                     prefetch(memory.rows, row * width)
+                    prefetch(memory.scales, row)
     return count
 
 
@@ -172,10 +177,22 @@ def _forget(memory, spans, slots, num_slots, num_rows):  # type: ignore[no-untyp
         _count_lists(memory, slots, num_slots, num_rows, 0, 0)
 
 
-@njit(types.void(_MEMORY, _QUERY, types.int64), nogil=True, cache=True)
+@njit(types.void(_QUERY, _SHORTS), nogil=True, cache=True)
+def _round(query, short):  # type: ignore[no-untyped-def]
+    # As rows are quantised; the scale is the same for all of them and left out.
+    largest = np.float32(0)
+    for d in range(query.shape[0]):
+        largest = max(largest, abs(query[d]))
+    factor = np.float32(LARGEST) / largest if largest > 0 else np.float32(0)
+    for d in range(query.shape[0]):
+        short[d] = np.int16(np.rint(query[d] * factor))
+    short[query.shape[0] :] = 0
+
+
+@njit(types.void(_MEMORY, _SHORTS, types.int64), nogil=True, cache=True)
 def _rank(memory, query, count):  # type: ignore[no-untyped-def]
     # Writes a key for each row found: better rows have smaller keys, and no two are alike.
-    width = memory.rows.shape[0] // memory.scales.shape[0]
+    width = query.shape[0]
     for i in range(count):
         row = np.int64(memory.found[i])
         total = np.int32(0)
@@ -242,6 +259,7 @@ def _candidates(  # type: ignore[no-untyped-def]
     memory, queries, slots, num_slots, allowed, num_rows, min_hits, rerank, rows, offsets
 ):
     spans = np.empty((slots.shape[1], 2), dtype=np.int64)
+    short = np.empty(memory.rows.shape[0] // max(memory.scales.shape[0], 1), dtype=np.int16)
     for query in range(queries.shape[0]):
         some, end = num_slots[query], offsets[query]
         _locate(memory, slots[query], some, spans)
@@ -252,7 +270,8 @@ def _candidates(  # type: ignore[no-untyped-def]
         if allowed.shape[0]:
             count = _keep_allowed(memory, allowed, count)
         if count > rerank:
-            _rank(memory, queries[query], count)
+            _round(queries[query], short)
+            _rank(memory, short, count)
             _select(memory.keys, count, rerank)
             for i in range(rerank):
                 rows[end + i] = np.int64(memory.keys[i] & np.uint64(0xFFFFFFFF))

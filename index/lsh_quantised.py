@@ -12,7 +12,7 @@ from index.lsh_instructions import BYTES
 from index.protocols import FloatArray
 
 _VECTORS = types.Array(types.float32, 2, "C", readonly=True)
-_LARGEST = 127
+LARGEST = 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,6 @@ class Quantised:
         return self.rows.nbytes + self.scales.nbytes
 
 
-def quantised_queries(queries: FloatArray) -> NDArray[np.int16]:
-    """Returns queries, [n, dim] float32, as whole numbers up to 127, padded as rows are; their scales are left out."""
-    made = Quantised.blank(*queries.shape)
-    made.write(queries, 0)
-    return made.rows.astype(np.int16)
-
-
 @njit(types.void(_VECTORS, types.int8[:, ::1], types.float32[::1]), nogil=True, cache=True)
 def quantise(vectors: FloatArray, rows: NDArray[np.int8], scales: FloatArray) -> None:
     """Writes vectors, [n, dim] float32, as int8 with one scale a vector; see `Quantised`."""
@@ -67,9 +60,9 @@ def quantise(vectors: FloatArray, rows: NDArray[np.int8], scales: FloatArray) ->
         largest = np.float32(0)
         for d in range(vectors.shape[1]):
             largest = max(largest, abs(vectors[i, d]))
-        factor = np.float32(_LARGEST) / largest if largest > 0 else np.float32(0)
+        factor = np.float32(LARGEST) / largest if largest > 0 else np.float32(0)
         for d in range(vectors.shape[1]):
             rows[i, d] = np.int8(np.rint(vectors[i, d] * factor))
         for d in range(vectors.shape[1], rows.shape[1]):
             rows[i, d] = 0
-        scales[i] = largest / np.float32(_LARGEST)
+        scales[i] = largest / np.float32(LARGEST)

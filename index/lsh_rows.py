@@ -39,15 +39,6 @@ class Published:
     largest_norm: float
 
 
-class _Room:
-    """Arrays that one search at a time works in; `hits` is zero between searches."""
-
-    def __init__(self, capacity: int) -> None:
-        self.hits = np.zeros(capacity, dtype=np.uint8)
-        self.found = np.empty(capacity, dtype=np.int32)
-        self.keys = np.empty(capacity, dtype=np.uint64)
-
-
 class LshRows:
     """Rows that grow at the end, shared by the indexes that search them in different ways."""
 
@@ -68,7 +59,7 @@ class LshRows:
             num_rows=vectors.shape[0],
             largest_norm=norm,
         )
-        self._rooms: list[_Room] = []
+        self._rooms: list[tuple[Published, Memory]] = []
 
     @property
     def dim(self) -> int:
@@ -89,6 +80,8 @@ class LshRows:
             quantised = quantised.grown(capacity, self.dim)
         kept[old.num_rows : num_rows] = vectors
         buckets = self._added(vectors, quantised, old.num_rows)
+        if kept is not old.vectors:
+            self._rooms = []  # they would keep the old arrays in memory
         self.published = Published(
             vectors=kept,
             quantised=quantised,
@@ -100,22 +93,14 @@ class LshRows:
     @contextmanager
     def room(self, published: Published) -> Iterator[Memory]:
         """Lends the arrays of a search, kept for the next one: fresh memory would cost more than the search."""
-        room = self._rooms.pop() if self._rooms else None
-        if room is None or room.hits.size < published.num_rows:
-            room = _Room(published.vectors.shape[0])
-        tables, quantised = published.tables, published.quantised
-        yield Memory(
-            offsets=tables.offsets.reshape(-1),
-            entries=tables.entries.reshape(-1),
-            heads=tables.heads.reshape(-1),
-            following=tables.following,
-            rows=quantised.rows.reshape(-1),
-            scales=quantised.scales,
-            hits=room.hits,
-            found=room.found,
-            keys=room.keys,
-        )
-        self._rooms.append(room)  # not after an error: counters might be left
+        try:
+            held, memory = self._rooms.pop()
+        except IndexError:  # every one is lent, or there is none yet
+            memory = _memory(published, None)
+        else:
+            memory = memory if held is published else _memory(published, memory)
+        yield memory
+        self._rooms.append((published, memory))  # not after an error: counters might be left
 
     def resident_bytes(self) -> int:
         """Returns the bytes of tables, quantised rows and hash functions."""
@@ -136,3 +121,24 @@ class LshRows:
             return add(0)
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
             return np.concatenate(list(pool.map(add, starts)))
+
+
+def _memory(published: Published, old: Memory | None) -> Memory:
+    """Returns what a search reads, with the room of an earlier one where that is large enough."""
+    tables, quantised, capacity = published.tables, published.quantised, published.vectors.shape[0]
+    if old is None or old.hits.size < published.num_rows:
+        hits, found = np.zeros(capacity, dtype=np.uint8), np.empty(capacity, dtype=np.int32)
+        keys = np.empty(capacity, dtype=np.uint64)
+    else:
+        hits, found, keys = old.hits, old.found, old.keys
+    return Memory(
+        offsets=tables.offsets.reshape(-1),
+        entries=tables.entries.reshape(-1),
+        heads=tables.heads.reshape(-1),
+        following=tables.following,
+        rows=quantised.rows.reshape(-1),
+        scales=quantised.scales,
+        hits=hits,
+        found=found,
+        keys=keys,
+    )

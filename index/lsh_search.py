@@ -19,7 +19,6 @@ from index.lsh_candidates import Limits, candidates
 from index.lsh_order import ordered
 from index.lsh_parameters import LshParameters, default_rerank
 from index.lsh_probing import probed_slots
-from index.lsh_quantised import quantised_queries
 from index.lsh_rows import LshRows, Published
 from index.protocols import FloatArray, Neighbors, RowBitmap
 from index.rescore import score_rows
@@ -125,7 +124,7 @@ class Searcher:
         perturbations = family.perturbations(queries, request.probes)
         slots, counts = probed_slots(perturbations, request.probes, factor=family.factor, bits=family.bits)
         with self._rows.room(self._published) as memory:
-            rows, offsets = candidates(memory, quantised_queries(queries), slots, counts, request.limits)
+            rows, offsets = candidates(memory, queries, slots, counts, request.limits)
         scores = score_rows(queries, self._vectors, rows, offsets=offsets)
         return ordered(rows, scores, offsets, k=request.k, width=request.width)
 

@@ -6,7 +6,7 @@ import pytest
 from index import bitmap
 from index.lsh_candidates import Limits, Memory, candidates
 from index.lsh_order import ordered
-from index.lsh_quantised import Quantised, quantised_queries
+from index.lsh_quantised import Quantised
 from index.lsh_tables import Tables
 from index.topk import best
 
@@ -52,7 +52,7 @@ def test_candidates_are_the_rows_with_enough_hits(unit_vectors, buckets, num_pac
             min_hits=min_hits,
             rerank=NUM_ROWS,
         )
-        rows, offsets = candidates(memory, quantised_queries(queries), probed, used, limits)
+        rows, offsets = candidates(memory, queries, probed, used, limits)
         for query in range(2):
             some = probed[query, : used[query]]
             hits = sum((buckets[:, slot >> BITS] == slot & 7).astype(int) for slot in some)
@@ -71,7 +71,7 @@ def test_the_best_by_whole_numbers_are_handed_on_wherever_they_lie(buckets, dim,
     memory = _memory(vectors, buckets, num_packed)
     everything = np.arange(1 << BITS)[None, :]
     limits = Limits(num_rows=NUM_ROWS, allowed=None, min_hits=1, rerank=25)
-    rows, _ = candidates(memory, quantised_queries(query), everything, np.array([8]), limits)
+    rows, _ = candidates(memory, query, everything, np.array([8]), limits)
     scales = np.abs(vectors).max(axis=1).astype(np.float32) / np.float32(127)
     whole = np.rint(vectors * (np.float32(127) / np.abs(vectors).max(axis=1))[:, None]).astype(np.int64)
     of_query = np.rint(query[0] * (np.float32(127) / np.abs(query).max())).astype(np.int64)
