@@ -12,7 +12,7 @@ from index.kinds import BaseIndex, build_kind
 from index.protocols import Parameters
 from index.tune_grid import GRIDS, Setting, least_bytes
 from index.tune_sample import Measured, Sample, measure, measure_exact, time_over
-from index.tune_trial import MEGABYTE, Goal, Trial, Tuned
+from index.tune_trial import Goal, Trial, Tuned, in_megabytes
 
 _CLEARLY = 1.5
 """Times differ by less than that for other reasons."""
@@ -80,7 +80,8 @@ class Contest:
         best = self._best or self._beyond_budget()
         fits = self._goal.fits(best.resident_bytes)
         what = self._named(best)
-        wanted = f"recall@{self._goal.k} {self._goal.target_recall:g} with {self._goal.budget()}"
+        target = f"recall@{self._goal.k} {self._goal.target_recall:g}"
+        wanted = f"{target} with {self._goal.budget()}"
         if best.reached and fits:
             message, verdict = (
                 f"{what}: the fastest that reaches {wanted}",
@@ -91,7 +92,8 @@ class Contest:
             message = f"nothing reaches {wanted}; the best that does fit is {what}: {cure}"
             verdict = "chosen: it misses the target, by less than the others that fit"
         else:
-            message = f"nothing fits {wanted}; the smallest is {what}: raise the memory budget, or lower dim"
+            cure = "raise the memory budget, or train a model of fewer dimensions"
+            message = f"nothing fits {self._goal.budget()} ({target} is wanted too); the smallest is {what}: {cure}"
             verdict = "chosen: over the budget, by less than the others"
         self._tried[best.place] = replace(self._tried[best.place], verdict=verdict)
         return Tuned(
@@ -182,9 +184,7 @@ class Contest:
         if self._smallest is None or num_bytes < self._smallest[0]:
             self._smallest = (num_bytes, kind, build)
         verdict = "over the budget" if build_seconds else "not built: over the budget"
-        trial = self._unmeasured(
-            kind, build, f"{verdict} of {(self._goal.memory_budget_bytes or 0) / MEGABYTE:,.1f} MB"
-        )
+        trial = self._unmeasured(kind, build, f"{verdict} of {in_megabytes(self._goal.memory_budget_bytes or 0)}")
         self._tried.append(replace(trial, resident_bytes=num_bytes, build_seconds=build_seconds))
 
     def _beyond_budget(self) -> _Contender:
@@ -207,7 +207,7 @@ class Contest:
     def _named(self, found: _Contender) -> str:
         measured = found.measured
         return (
-            f"{found.index.kind} with recall {measured.recall:.4f}, {found.resident_bytes / MEGABYTE:,.1f} MB and "
+            f"{found.index.kind} with recall {measured.recall:.4f}, {in_megabytes(found.resident_bytes)} and "
             f"{measured.microseconds:,.0f} microseconds a query"
         )
 

@@ -10,6 +10,12 @@ from index.protocols import Parameters
 MEGABYTE = 1_000_000
 
 
+def in_megabytes(num_bytes: int) -> str:
+    """Returns a number of bytes in words."""
+    value = num_bytes / MEGABYTE
+    return f"{value:,.1f} MB" if value >= 1 else f"{value:.3g} MB"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
     """What an index has to reach.
@@ -32,7 +38,7 @@ class Goal:
         """Returns the budget in words."""
         if self.memory_budget_bytes is None:
             return "no memory budget"
-        return f"a memory budget of {self.memory_budget_bytes / MEGABYTE:,.1f} MB"
+        return f"a memory budget of {in_megabytes(self.memory_budget_bytes)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,7 +148,7 @@ def _status_lines(value: dict[str, object]) -> list[str]:
 
 def _trial_cell(entry: object) -> object:
     if isinstance(entry, dict):
-        return " ".join(f"{name}={inner}" for name, inner in sorted(entry.items()))
+        return " ".join(f"{name}={inner}" for name, inner in sorted(entry.items())) or "-"
     return "-" if entry is None else entry
 
 

@@ -117,6 +117,17 @@ def test_status_prints_lines_and_json(run: Run, server: RecallServer) -> None:
     assert json.loads(out)["item_features"]["tags"] == "set"
 
 
+def test_status_shows_what_tuning_tried(run: Run, server: RecallServer) -> None:
+    _, out, _ = run("status", "--target", server.address)
+    lines = [line.split() for line in out.splitlines()]
+    assert ["index_tuning.target_recall", "0.98"] in lines
+    header = lines.index(["kind", "parameters", "recall", "microseconds", "resident_bytes", "build_seconds", "verdict"])
+    assert lines[header + 1][:4] == ["flat", "-", "1", "-"]
+    _, out, _ = run("status", "--target", server.address, "--json", "-")
+    (trial,) = json.loads(out)["index_tuning"]["tried"]
+    assert (trial["kind"], trial["recall"], trial["microseconds"]) == ("flat", 1.0, None)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -119,7 +119,7 @@ def test_given_queries_are_what_the_target_is_reached_for(unit_vectors):
 def test_budget_that_nothing_keeps_is_named_and_the_smallest_is_built(unit_vectors):
     tuned = tune(unit_vectors(400), memory_budget_bytes=1000, options=TuneOptions(kinds=["flat", "hnsw"]))
     assert (tuned.kind, tuned.reached, tuned.recall) == ("flat", False, 1.0)
-    assert "a memory budget of 0.0 MB" in tuned.message
+    assert "a memory budget of 0.001 MB" in tuned.message
     assert "recall@100 0.98" in tuned.message
     assert "raise the memory budget" in tuned.message
     assert [trial.kind for trial in tuned.tried if trial.verdict.startswith("not built: over the budget")] == [

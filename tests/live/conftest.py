@@ -177,8 +177,8 @@ class Deployment:
     def rebuild(self, letter: str = "a", *, model: HashModel | None = None, **config: Any) -> str:
         files = (self.model_folder(letter) / "model.txt",)
         loaded = LoadedModel(model=model or HashModel(model_id=letter * 64), files=files)
-        kind = config.pop("kind", "flat")
-        settings = RebuildConfig(index=IndexConfig(kind=kind), **config)
+        index = config.pop("index", None) or IndexConfig(kind=config.pop("kind", "flat"))
+        settings = RebuildConfig(index=index, **config)
         return rebuild_with(loaded, self.catalog_path, self.root, config=settings).name
 
     @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
+from index.factory import IndexConfig
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from recall.errors import ArtifactError, BusyError, CatalogError, ConfigError
 from recall.live.catalog import Catalog
@@ -47,6 +48,32 @@ def test_the_manifest_states_where_a_snapshot_comes_from(deployment, catalog, ma
     assert (facts["sequence"], facts["num_items"], facts["dim"], facts["model_id"]) == (1, 1, 16, "a" * 64)
     assert facts["index"]["kind"] == "flat"
     assert facts["parts"]["spaces"] == {"two_tower": "spaces/two_tower"}
+
+
+def test_manifest_and_status_tell_how_the_index_was_chosen(deployment, catalog, make_item):
+    catalog.put_items([make_item("a", "jazz")])
+    name = deployment.rebuild(index=IndexConfig(target_recall=0.9))
+    (trial,) = read_manifest(deployment.root / name).facts["index"]["tuning"]["tried"]
+    assert (trial["kind"], trial["recall"], trial["resident_bytes"]) == ("flat", 1.0, 64)
+    with deployment.serving() as system:
+        tuning = system.status().index_tuning
+    assert (tuning.target_recall, tuning.k, tuning.memory_budget_bytes, tuning.reached) == (0.9, 1, 0, True)
+    assert tuning.tried[0].verdict.startswith("chosen")
+
+
+def test_a_kind_that_is_named_is_not_said_to_be_tuned(deployment):
+    name = deployment.rebuild(kind="flat")
+    assert read_manifest(deployment.root / name).facts["index"]["tuning"] is None
+    with deployment.serving() as system:
+        assert system.status().index_tuning is None
+
+
+def test_rebuild_warns_of_a_goal_that_the_budget_forbids(deployment, catalog, make_item, caplog):
+    catalog.put_items([make_item(item_id, topic) for item_id, topic in zip("abc", "xyz", strict=True)])
+    deployment.rebuild(index=IndexConfig(memory_budget_mb=1e-5))
+    (record,) = [record for record in caplog.records if record.message.startswith("index: ")]
+    assert record.levelname == "WARNING"
+    assert "raise the memory budget" in record.message
 
 
 def test_rebuild_of_an_empty_catalogue_can_be_served(deployment, catalog, load_model):

@@ -135,6 +135,8 @@ def test_status_names_what_is_served(stub: Stub) -> None:
     assert (status.num_items, status.num_base, status.num_fresh, status.dim) == (8, 8, 0, 8)
     assert {feature.name: feature.kind for feature in status.item_features}["tags"] == "set"
     assert status.index_kind == "flat"
+    assert status.index_tuning.reached
+    assert [trial.kind for trial in status.index_tuning.tried] == ["flat"]
 
 
 def test_min_sequence_waits_for_a_write(stub: Stub, system: RecallSystem) -> None:
