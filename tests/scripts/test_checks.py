@@ -64,6 +64,23 @@ def test_server_gives_the_figures_of_its_model(check):
     assert all(row["users"] > 0 and 0 < row["offline"] <= 1 for row in report["rows"] if row["slice"] == "all")
 
 
+def test_damaged_snapshots_are_caught_and_older_ones_served(check):
+    report = check("check_snapshot_damage.py", "--rounds", 40, "--kinds", "flat,lsh,hnsw")
+    assert (report["rounds"], report["problems"]) == (40, [])
+    assert report["caught"] >= 30
+    assert report["caught"] + report["harmless"] == 40
+    assert all(tally["harmless"] == 0 for what, tally in report["by_damage"].items() if what in ("bits flipped",))
+
+
+def test_tuning_reaches_its_target_on_data_that_it_was_not_written_for(run_script):
+    result = run_script("check_tune.py", "--quick", "--json", "-")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["problems"] == []
+    assert len(report["sets"]) == 5
+    assert all(row["held_out_recall"] >= 0.97 for row in report["sets"])  # against exact search
+
+
 def running_commands():
     """Returns the command lines of this machine's processes, where the system shows them as files."""
     lines = []
