@@ -2,13 +2,15 @@
 
     python scripts/benchmark_profiles.py --data DIR --model MODEL --page docs/benchmarks/profiles.md
 
-MODEL is an artifact of `recall train --data DIR`. The validation part is ranked, as for whatever else chooses settings.
-Set OMP_NUM_THREADS=1 where other work runs beside it.
+MODEL is an artifact of `recall train --data DIR`. The validation part is ranked, as for whatever else chooses settings;
+recall is kept by model and commit of the code, and times are taken anew by each run. Set OMP_NUM_THREADS=1 where other
+work runs beside it.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +19,11 @@ import typer
 from benchmark_options import BENCHMARKS, QUICK_CONFIG, Page, Quick, Work
 from job import run
 from kept import Json as Parsed
-from kept import keep
+from kept import keep, kept
 from profile_caps import Served, recall_rows, sparse_times
 from profiles_page import RECALL_HEADER, TIMES_HEADER, page, time_rows
 from profiles_page import recall_rows as recall_cells
-from provenance import code_commit, machine
+from provenance import code_commit, machine, short
 from quality_data import quick_data
 from quality_run import Run, candidate_names, trained
 from recall.cli.arguments import Json
@@ -53,7 +55,9 @@ def main(
     served = Served.of(data, model)
     say(f"{served.name}: timing the sparse part of queries")
     times = sparse_times(served, num_users=_QUICK_USERS if quick else _NUM_USERS)
-    say(f"{served.name}: ranking the validation part")
+    name = f"{served.name}-{served.generation.model.model_id[:12]}"
+    (work / "recall").mkdir(parents=True, exist_ok=True)
+    recalls = kept(work / "recall" / f"{name}-{short(commit)}.json", partial(_recalls, served, data))
     result: Parsed = {
         "set": served.name,
         "model_id": served.generation.model.model_id,
@@ -62,15 +66,19 @@ def main(
         "commit": commit,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": machine(),
-        "rows": list(recall_rows(served, candidate_names(data, part=VALIDATION, seed=served.seed))),
+        "rows": recalls["rows"],
         "times": times,
     }
-    work.mkdir(parents=True, exist_ok=True)
-    keep(work / f"{served.name}-{result['model_id'][:12]}.json", result)
+    keep(work / f"{name}.json", result)
     if page_file is not None:
         page_file.write_text(page(work), encoding="utf-8")
     lines = table_lines(RECALL_HEADER, list(recall_cells(result)))
     report([*lines, "", *table_lines(TIMES_HEADER, list(time_rows(result)))], _value(result), json)
+
+
+def _recalls(served: Served, data: Path) -> Parsed:
+    say(f"{served.name}: ranking the validation part")
+    return {"rows": list(recall_rows(served, candidate_names(data, part=VALIDATION, seed=served.seed)))}
 
 
 def _quick_model(work: Path, commit: str) -> tuple[Path, Path]:

@@ -10,8 +10,9 @@ profile and the bag. A result is {"set", "model_id", "seed", "command", "commit"
   more tokens, and `heaviest_us` the sum of both times over the tenth of users with the most tokens.
 
 The sparse part of a query makes the profile from the bags of the history and scores every item by it. It is timed for
-one query after the other on one thread. All caps take turns at each user, in another order each round; a time is the
-mean over users of the least over rounds: what else the machine does can only add to it.
+one query after the other on one thread. All caps take turns at each user in a random order, drawn anew in each round,
+since a cap finds warm what a wider one has just read. A time is the mean over users of the least over rounds: what else
+the machine does can only add to it.
 """
 
 from __future__ import annotations
@@ -177,14 +178,14 @@ def sparse_times(served: Served, *, num_users: int) -> list[Json]:
         served: Whose users are asked for.
         num_users: Those timed, drawn from the users with a history.
     """
-    index = served.generation.index
+    rng, index = np.random.default_rng(0), served.generation.index
     sparse = SparseIndex(index.gather_bags(list(index.item_ids()))[0])
     known = [user for user in served.evaluation.users if user.history]
     lengths = np.diff(served.profiles(known, FusionWeights(seen=1.0), None).offsets)
-    drawn = np.random.default_rng(0).permutation(len(known))[:num_users]
+    drawn = rng.permutation(len(known))[:num_users]
     heaviest = np.argsort(-lengths[drawn], kind="stable")[: -(-len(drawn) // 10)]
     histories = served.histories([known[place] for place in drawn])
-    rounds = [_round(served, sparse, histories, turn=turn) for turn in range(_ROUNDS)]
+    rounds = [_round(served, sparse, histories, rng=rng) for _ in range(_ROUNDS)]
     microseconds = 1e6 * np.min(rounds, axis=0)
     return [
         {
@@ -199,13 +200,13 @@ def sparse_times(served: Served, *, num_users: int) -> list[Json]:
 
 
 def _round(
-    served: Served, sparse: SparseIndex, histories: Sequence[Sequence[str]], *, turn: int
+    served: Served, sparse: SparseIndex, histories: Sequence[Sequence[str]], *, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Returns the seconds of making each profile and of scoring all items by it, [num_histories, len(CAPS), 2]."""
     index, weights = served.generation.index, served.generation.model.fusion
     seconds = np.empty((len(histories), len(CAPS), 2))
     for row, history in enumerate(histories):
-        for column in np.roll(np.arange(len(CAPS)), turn):
+        for column in rng.permutation(len(CAPS)):
             start = time.perf_counter()
             profile = user_profiles(index, [history], weights, num_tokens=CAPS[column])
             made = time.perf_counter()

@@ -33,7 +33,7 @@ most {PROFILE_TOKENS:,} in serving. Here other caps stand beside it, with the sa
 - *Ranked*: cold items of the part among each other, warm ones, or all items in one list (*all*) and of that the part of
   their cold items that users find (*cold among all*, left out where all that is asked for is cold).
 - Times are those of the sparse part of one query after the other on one thread: the profile is made from the bags of
-  the history, then scores every item. All caps take turns at each user, in another order each round; a time is the
+  the history, then scores every item. All caps take turns at each user, in a random order each round; a time is the
   mean over users of the least over rounds. *Users cut* have more tokens than the cap; *heaviest tenth* are both times
   of the tenth of users with the most tokens.
 """
