@@ -201,6 +201,19 @@ def _follow(space: Any, query: _Int, start: _Int, links: Links, allowed: RowBitm
     return size
 
 
+@njit_uncounted(forceinline=True)
+def _list(pool: Entries, size: _Int, vectors: FloatArray, allowed: RowBitmap, rows: RowArray, first: _Int) -> _Int:
+    """Writes the allowed rows of a list from `rows[first]` on, asks for their vectors, and returns where they end."""
+    for place in range(size):
+        row = _row_of(pool[place])
+        if _admits(allowed, row):
+            for d in range(0, vectors.shape[1], _FLOATS_A_LINE):
+                prefetch(vectors, row * vectors.shape[1] + d)
+            rows[first] = row
+            first += 1
+    return first
+
+
 def _readonly(scalar: Any, num_axes: int) -> types.Array:
     return types.Array(scalar, num_axes, "C", readonly=True)
 
@@ -255,46 +268,22 @@ def walk(
 ) -> None:
     """Writes the allowed rows that a walk for each query finds, likely best first.
 
-    Args:
-        queries: [num_queries, dim] float32.
-        vectors: [n, dim] float32.
-        codes: [n, stride] uint8 of `ByteCodes`, or of no row to walk by the vectors.
-        steps: [dim] float32 of `ByteCodes`.
-        links: And what follows to `top`: of `Graph`, with at least one row.
-        upper_rows: See `links`.
-        upper_starts: See `links`.
-        upper_links: See `links`.
-        entry: See `links`.
-        top: See `links`.
-        allowed: Rows that may be returned; empty allows every row.
-        capacity: Entries that the list holds.
-        kept: Allowed rows among them, at most.
-        breadth: Entries whose links are followed, at most; all three are at least 1.
-        visited: [(n + 7) / 8] uint8, scratch, as are the next three.
-        pool: [capacity + 1] int64.
-        fresh: [width of links] int32.
-        code: [stride] int8, 0 from dim on.
-        rows: [num_queries * kept] int64, filled from the front.
-        offsets: [num_queries + 1] int64, the first one 0; the rows of query i get to `rows[offsets[i]:offsets[i + 1]]`.
+    `codes` and `steps` are those of `ByteCodes`, or of no row to walk by the vectors; `links` to `top` are those of a
+    `Graph` with at least one row; an empty `allowed` allows every row. `capacity`, `kept` and `breadth`, each at least
+    1, are those of `Walk`. Scratch, of any values: `visited` [(n + 7) / 8] uint8, `pool` [capacity + 1] int64, `fresh`
+    [width of links] int32; `code` [stride] int8 is 0 from dim on. `rows`, [num_queries * kept] int64, is filled from
+    the front: those of query i get to `rows[offsets[i]:offsets[i + 1]]`; `offsets`, [num_queries + 1] int64, begins
+    with 0.
     """
-    graph = (links.shape[1] // 2, upper_rows, upper_starts, upper_links, entry, top)
-    limits = (capacity, kept, breadth)
+    limits = (capacity if allowed.size > 0 else min(capacity, kept), kept, breadth)
     for query in range(queries.shape[0]):
         if codes.shape[0] > 0:
             _encode(queries[query], steps, code)
         visited[:] = 0
         space = (queries, vectors, codes, code)
-        start = _descend(space, query, graph)
+        start = _descend(space, query, (links.shape[1] // 2, upper_rows, upper_starts, upper_links, entry, top))
         size = _follow(space, query, start, links, allowed, limits, (visited, pool, fresh))
-        count = offsets[query]
-        for place in range(size):
-            row = _row_of(pool[place])
-            if _admits(allowed, row):
-                for d in range(0, vectors.shape[1], _FLOATS_A_LINE):
-                    prefetch(vectors, row * vectors.shape[1] + d)
-                rows[count] = row
-                count += 1
-        offsets[query + 1] = count
+        offsets[query + 1] = _list(pool, size, vectors, allowed, rows, offsets[query])
 
 
 _ORDER = types.int64(

@@ -206,7 +206,7 @@ class HnswIndex:
             kept=kept,
             breadth=breadth,
             wanted=wanted,
-            allowed=None if num_allowed == self.num_rows else allowed,
+            allowed=None if allowed is None or num_allowed == self.num_rows else np.ascontiguousarray(allowed),
             threads=self._search_threads,
         )
 
