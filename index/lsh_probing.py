@@ -4,7 +4,7 @@ Query-directed probing after Lv, Josephson, Wang, Charikar and Li, Multi-Probe L
 might change in the key of a table (a plane crossed, a neighboring slot, another coordinate) is a list of perturbations
 in order of their cost; a set of them costs their sum. Sets come from a heap: from a set whose last member is j come
 two that cost no less, one with j + 1 in place of j (shift) and one with j + 1 added (expand), so each set comes up once
-and in order. Two members that change the same function are no bucket; such a set is passed over.
+and in order. Two members that change the same function are no bucket; such a j + 1 is passed over.
 
 Where we differ: one heap holds the sets of all tables, so a table in which the query lies near many borders is tried
 more often than one in which it lies in the middle of its bucket.
@@ -25,6 +25,7 @@ _SIZES = types.Array(types.int32, 2, "C", readonly=True)
 _COSTS = types.Array(types.float32, 3, "C", readonly=True)
 _DELTAS = types.Array(types.uint32, 3, "C", readonly=True)
 _FUNCTIONS = types.Array(types.uint8, 3, "C", readonly=True)
+_TABLE_FUNCTIONS = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_SLOTS = types.int64[:, ::1]
 _OUT_COUNTS = types.int64[::1]
 _HEAP_COSTS = types.float32[::1]
@@ -120,6 +121,14 @@ def _replace_least(costs: FloatArray, nodes: NDArray[np.int32], size: int, cost:
     costs[place], nodes[place] = cost, node
 
 
+@njit(types.int64(_TABLE_FUNCTIONS, types.int64, types.int64, types.int64), nogil=True, cache=True)
+def _fitting(functions, size, member, changed):  # type: ignore[no-untyped-def]
+    # The first member from `member` on that changes another function than those changed already, else `size`.
+    while member < size and changed >> functions[member] & 1:
+        member += 1
+    return member
+
+
 @njit(
     types.void(_KEYS, _SIZES, _COSTS, _DELTAS, _FUNCTIONS, types.int64, types.int64, _OUT_SLOTS, _OUT_COUNTS),
     nogil=True,
@@ -147,26 +156,23 @@ def _probe(keys, sizes, costs, deltas, functions, factor, bits, slots, counts): 
         while count < probes and size:
             node = heap_nodes[0]
             table, member = of_table[node], last[node]
-            bit = np.int64(1) << functions[i, table, member]
-            fits = not changed[node] & bit
             key = np.uint32(base_key[node] + deltas[i, table, member])
-            if fits:
-                slots[i, count] = _slot(key, table, factor, bits)
-                count += 1
-            member += 1
-            if member == sizes[i, table]:
+            cost = base_cost[node] + costs[i, table, member]
+            taken = changed[node] | np.int64(1) << functions[i, table, member]
+            slots[i, count] = _slot(key, table, factor, bits)
+            count += 1
+            shifted = _fitting(functions[i, table], sizes[i, table], member + 1, changed[node])
+            if shifted < sizes[i, table]:
+                last[node] = shifted
+                _replace_least(heap_costs, heap_nodes, size, base_cost[node] + costs[i, table, shifted], node)
+            else:
                 size -= 1
-                if size:
-                    _replace_least(heap_costs, heap_nodes, size, heap_costs[size], heap_nodes[size])
-                continue
-            last[node] = member
-            step = costs[i, table, member]
-            _replace_least(heap_costs, heap_nodes, size, base_cost[node] + step, node)
-            if fits:
-                base_cost[num_nodes] = base_cost[node] + costs[i, table, member - 1]
-                base_key[num_nodes], changed[num_nodes] = key, changed[node] | bit
-                last[num_nodes], of_table[num_nodes] = member, table
-                _push(heap_costs, heap_nodes, size, base_cost[num_nodes] + step, num_nodes)
+                _replace_least(heap_costs, heap_nodes, size, heap_costs[size], heap_nodes[size])
+            expanded = _fitting(functions[i, table], sizes[i, table], member + 1, taken)
+            if expanded < sizes[i, table]:
+                base_cost[num_nodes], base_key[num_nodes], changed[num_nodes] = cost, key, taken
+                last[num_nodes], of_table[num_nodes] = expanded, table
+                _push(heap_costs, heap_nodes, size, cost + costs[i, table, expanded], num_nodes)
                 num_nodes += 1
                 size += 1
         counts[i] = count
