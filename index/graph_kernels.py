@@ -117,7 +117,8 @@ def _descend(space: Any, query: _Int, graph: Any) -> _Int:
 @njit_uncounted(forceinline=True)
 def _gather(space: Any, links: Links, row: _Int, visited: Codes, fresh: Links) -> _Int:
     """Writes the rows linked to `row` that were not visited before to `fresh`, and returns how many they are."""
-    codes, num_fresh = space[2], np.uint64(0)
+    _, vectors, codes, _ = space
+    num_fresh = np.uint64(0)
     for slot in range(links.shape[1]):
         linked = links[row, slot]
         if linked < 0:
@@ -126,10 +127,11 @@ def _gather(space: Any, links: Links, row: _Int, visited: Codes, fresh: Links) -
         if visited[place] & bit == 0:
             visited[place] |= bit
             if codes.shape[0] > 0:
-                prefetch(codes, np.int64(linked) * codes.shape[1])
+                for start in range(0, codes.shape[1], LINE):
+                    prefetch(codes, np.int64(linked) * codes.shape[1] + start)
             else:
-                for d in range(0, space[1].shape[1], _FLOATS_A_LINE):
-                    prefetch(space[1], np.int64(linked) * space[1].shape[1] + d)
+                for d in range(0, vectors.shape[1], _FLOATS_A_LINE):
+                    prefetch(vectors, np.int64(linked) * vectors.shape[1] + d)
             fresh[num_fresh] = linked
             num_fresh += np.uint64(1)
     return np.int64(num_fresh)
