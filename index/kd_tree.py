@@ -1,7 +1,7 @@
 """A k-d tree through SciPy: exact, and faster than scanning in a few dimensions only.
 
-Bentley, Multidimensional binary search trees used for associative searching, 1975. Past some ten dimensions a search
-visits most of the tree, and exact search by matrix products is faster; the kind is here to show where that begins.
+Bentley, Multidimensional binary search trees used for associative searching, 1975. Past some six dimensions a search
+visits so much of the tree that scanning every row is faster; the kind is here to show where that begins.
 
 Inner products become distances by one more coordinate (Bachrach et al., Speeding up the Xbox recommender system using
 a Euclidean transformation for inner-product spaces, 2014, theorem 1): a row v is kept as (v, sqrt(M^2 - |v|^2)) with M
