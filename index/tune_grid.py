@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from index.kinds import BaseIndex, KindParameters, parameters_of
+from index.lsh_rules import TABLES
 from index.protocols import Parameters
 
 Setting: TypeAlias = Mapping[str, int | float | str]
@@ -64,10 +65,6 @@ def _no_ladder(index: BaseIndex, k: int) -> list[Setting]:
 
 def _vector_bytes(num_rows: int, dim: int, parameters: Parameters) -> int:
     return 4 * num_rows * dim
-
-
-def _code_bytes(num_rows: int, dim: int, parameters: Parameters) -> int:
-    return num_rows * dim
 
 
 def _hnsw_builds(target_recall: float, k: int) -> list[Setting]:
@@ -125,6 +122,10 @@ def _lsh_builds(target_recall: float, k: int) -> list[Setting]:
     return [{**aim, "family": family} for family in ("cross_polytope", "p_stable", "hyperplane")]
 
 
+def _lsh_bytes(num_rows: int, dim: int, parameters: Parameters) -> int:
+    return num_rows * (dim + 4 * (int(parameters["tables"]) or min(TABLES)))  # codes, and a link in each table
+
+
 def _lsh_ladder(index: BaseIndex, k: int) -> list[Setting]:
     tables = int(index.parameters()["tables"])
     return [{"probes": probes} for probes in geometric(tables, _MOST_PROBES_A_TABLE * tables, steps=2)]
@@ -133,13 +134,13 @@ def _lsh_ladder(index: BaseIndex, k: int) -> list[Setting]:
 _LONGEST_LIST = 16
 _ID_BYTES = 8
 _LEAST_ROWS_READ = 4
-_LEAST_RERANK, _MOST_RERANK = 2, 32
+_LEAST_RERANK, _MOST_RERANK = 2, 12
 _HIGHEST_AIM = 0.995
 _MOST_PROBES_A_TABLE = 256
 
 GRIDS: dict[str, Grid] = {
     "hnsw": Grid(builds=_hnsw_builds, ladder=_hnsw_ladder, least_bytes=_hnsw_bytes),
-    "lsh": Grid(builds=_lsh_builds, ladder=_lsh_ladder, least_bytes=_code_bytes),
+    "lsh": Grid(builds=_lsh_builds, ladder=_lsh_ladder, least_bytes=_lsh_bytes),
     "ivf_flat": Grid(builds=_only_default, ladder=_ivf_ladder, least_bytes=_ivf_bytes),
     "flat": Grid(builds=_only_default, ladder=_no_ladder, least_bytes=_vector_bytes),
     "scalar": Grid(builds=_only_default, ladder=_ivf_ladder, least_bytes=_scalar_bytes, saves_memory=True),
