@@ -1,3 +1,4 @@
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -54,7 +55,7 @@ class FloatList(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("item_id", "features", "attributes")
+    __slots__ = ("item_id", "features", "attributes", "available_from", "available_until")
     class FeaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -72,10 +73,39 @@ class Item(_message.Message):
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FROM_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_UNTIL_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     features: _containers.MessageMap[str, FeatureValue]
     attributes: _containers.MessageMap[str, FeatureValue]
-    def __init__(self, item_id: _Optional[str] = ..., features: _Optional[_Mapping[str, FeatureValue]] = ..., attributes: _Optional[_Mapping[str, FeatureValue]] = ...) -> None: ...
+    available_from: int
+    available_until: int
+    def __init__(self, item_id: _Optional[str] = ..., features: _Optional[_Mapping[str, FeatureValue]] = ..., attributes: _Optional[_Mapping[str, FeatureValue]] = ..., available_from: _Optional[int] = ..., available_until: _Optional[int] = ...) -> None: ...
+
+class User(_message.Message):
+    __slots__ = ("user_id", "features")
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: FeatureValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[FeatureValue, _Mapping]] = ...) -> None: ...
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    features: _containers.MessageMap[str, FeatureValue]
+    def __init__(self, user_id: _Optional[str] = ..., features: _Optional[_Mapping[str, FeatureValue]] = ...) -> None: ...
+
+class Interaction(_message.Message):
+    __slots__ = ("user_id", "item_id", "timestamp")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    item_id: str
+    timestamp: int
+    def __init__(self, user_id: _Optional[str] = ..., item_id: _Optional[str] = ..., timestamp: _Optional[int] = ...) -> None: ...
 
 class RecallRequest(_message.Message):
     __slots__ = ("user_id", "features", "history", "vector", "limit", "candidate_item_ids", "exclude_item_ids", "exclude_history", "exact", "min_sequence")
@@ -163,22 +193,28 @@ class SimilarItemsResponse(_message.Message):
     def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., short_reason: _Optional[str] = ...) -> None: ...
 
 class UpsertItemsRequest(_message.Message):
-    __slots__ = ("items", "validate_only")
+    __slots__ = ("items", "validate_only", "request_id", "update_mask")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[Item]
     validate_only: bool
-    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+    request_id: str
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class Warning(_message.Message):
-    __slots__ = ("item_id", "code", "message")
+    __slots__ = ("item_id", "code", "message", "user_id")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     code: str
     message: str
-    def __init__(self, item_id: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    user_id: str
+    def __init__(self, item_id: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
 
 class UpsertItemsResponse(_message.Message):
     __slots__ = ("sequence", "model_id", "warnings")
@@ -191,10 +227,12 @@ class UpsertItemsResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
 
 class DeleteItemsRequest(_message.Message):
-    __slots__ = ("item_ids",)
+    __slots__ = ("item_ids", "request_id")
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     item_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    request_id: str
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeleteItemsResponse(_message.Message):
     __slots__ = ("sequence", "model_id", "num_deleted")
@@ -205,6 +243,62 @@ class DeleteItemsResponse(_message.Message):
     model_id: str
     num_deleted: int
     def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., num_deleted: _Optional[int] = ...) -> None: ...
+
+class UpsertUsersRequest(_message.Message):
+    __slots__ = ("users", "validate_only", "request_id")
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    users: _containers.RepeatedCompositeFieldContainer[User]
+    validate_only: bool
+    request_id: str
+    def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., validate_only: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class UpsertUsersResponse(_message.Message):
+    __slots__ = ("sequence", "model_id", "warnings")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    model_id: str
+    warnings: _containers.RepeatedCompositeFieldContainer[Warning]
+    def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
+
+class DeleteUsersRequest(_message.Message):
+    __slots__ = ("user_ids", "request_id")
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    request_id: str
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class DeleteUsersResponse(_message.Message):
+    __slots__ = ("sequence", "model_id", "num_deleted")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NUM_DELETED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    model_id: str
+    num_deleted: int
+    def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., num_deleted: _Optional[int] = ...) -> None: ...
+
+class RecordInteractionsRequest(_message.Message):
+    __slots__ = ("interactions", "request_id")
+    INTERACTIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    interactions: _containers.RepeatedCompositeFieldContainer[Interaction]
+    request_id: str
+    def __init__(self, interactions: _Optional[_Iterable[_Union[Interaction, _Mapping]]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RecordInteractionsResponse(_message.Message):
+    __slots__ = ("sequence", "model_id", "num_recorded")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NUM_RECORDED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    model_id: str
+    num_recorded: int
+    def __init__(self, sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., num_recorded: _Optional[int] = ...) -> None: ...
 
 class GetItemRequest(_message.Message):
     __slots__ = ("item_id", "min_sequence")
@@ -227,6 +321,34 @@ class GetItemResponse(_message.Message):
     sequence: int
     retrievable: bool
     def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., item_sequence: _Optional[int] = ..., model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., retrievable: _Optional[bool] = ...) -> None: ...
+
+class ListItemsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "min_sequence")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    min_sequence: int
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., min_sequence: _Optional[int] = ...) -> None: ...
+
+class ListItemsResponse(_message.Message):
+    __slots__ = ("items", "item_sequences", "retrievable", "next_page_token", "model_id", "sequence", "damaged_item_ids")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    RETRIEVABLE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Item]
+    item_sequences: _containers.RepeatedScalarFieldContainer[int]
+    retrievable: _containers.RepeatedScalarFieldContainer[bool]
+    next_page_token: str
+    model_id: str
+    sequence: int
+    damaged_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., item_sequences: _Optional[_Iterable[int]] = ..., retrievable: _Optional[_Iterable[bool]] = ..., next_page_token: _Optional[str] = ..., model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., damaged_item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

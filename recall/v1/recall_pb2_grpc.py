@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RecallServiceStub:
-    """Later releases add BatchRecall, ListItems, UpsertUsers, DeleteUsers, RecordInteractions and ExplainItem.
+    """Later releases add BatchRecall and ExplainItem.
     """
 
     def __init__(self, channel):
@@ -60,6 +60,26 @@ class RecallServiceStub:
                 request_serializer=recall_dot_v1_dot_recall__pb2.GetItemRequest.SerializeToString,
                 response_deserializer=recall_dot_v1_dot_recall__pb2.GetItemResponse.FromString,
                 _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/recall.v1.RecallService/ListItems',
+                request_serializer=recall_dot_v1_dot_recall__pb2.ListItemsRequest.SerializeToString,
+                response_deserializer=recall_dot_v1_dot_recall__pb2.ListItemsResponse.FromString,
+                _registered_method=True)
+        self.UpsertUsers = channel.unary_unary(
+                '/recall.v1.RecallService/UpsertUsers',
+                request_serializer=recall_dot_v1_dot_recall__pb2.UpsertUsersRequest.SerializeToString,
+                response_deserializer=recall_dot_v1_dot_recall__pb2.UpsertUsersResponse.FromString,
+                _registered_method=True)
+        self.DeleteUsers = channel.unary_unary(
+                '/recall.v1.RecallService/DeleteUsers',
+                request_serializer=recall_dot_v1_dot_recall__pb2.DeleteUsersRequest.SerializeToString,
+                response_deserializer=recall_dot_v1_dot_recall__pb2.DeleteUsersResponse.FromString,
+                _registered_method=True)
+        self.RecordInteractions = channel.unary_unary(
+                '/recall.v1.RecallService/RecordInteractions',
+                request_serializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsRequest.SerializeToString,
+                response_deserializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/recall.v1.RecallService/GetStatus',
                 request_serializer=recall_dot_v1_dot_recall__pb2.GetStatusRequest.SerializeToString,
@@ -68,7 +88,7 @@ class RecallServiceStub:
 
 
 class RecallServiceServicer:
-    """Later releases add BatchRecall, ListItems, UpsertUsers, DeleteUsers, RecordInteractions and ExplainItem.
+    """Later releases add BatchRecall and ExplainItem.
     """
 
     def Recall(self, request, context):
@@ -86,7 +106,8 @@ class RecallServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpsertItems(self, request, context):
-        """Inserts or replaces items, all or none. When it returns they are durable and retrievable.
+        """Inserts, replaces or, with an update mask, changes items, all or none. When it returns they are durable and
+        retrievable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +122,35 @@ class RecallServiceServicer:
 
     def GetItem(self, request, context):
         """Returns what is stored of one item.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItems(self, request, context):
+        """Returns what is stored of all items, page by page, item id ascending in UTF-8 byte order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertUsers(self, request, context):
+        """Inserts or replaces users, all or none. When it returns they are durable, and the next recall reflects them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUsers(self, request, context):
+        """Erases users with their interactions, all or none: what was stored of them is overwritten, not only unlinked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordInteractions(self, request, context):
+        """Records what users chose, all or none. When it returns the events are durable, and the next recall of these users
+        reflects them. Popularity, the answer to users of whom nothing is known, counts them from the next rebuild on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +191,26 @@ def add_RecallServiceServicer_to_server(servicer, server):
                     request_deserializer=recall_dot_v1_dot_recall__pb2.GetItemRequest.FromString,
                     response_serializer=recall_dot_v1_dot_recall__pb2.GetItemResponse.SerializeToString,
             ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=recall_dot_v1_dot_recall__pb2.ListItemsRequest.FromString,
+                    response_serializer=recall_dot_v1_dot_recall__pb2.ListItemsResponse.SerializeToString,
+            ),
+            'UpsertUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertUsers,
+                    request_deserializer=recall_dot_v1_dot_recall__pb2.UpsertUsersRequest.FromString,
+                    response_serializer=recall_dot_v1_dot_recall__pb2.UpsertUsersResponse.SerializeToString,
+            ),
+            'DeleteUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUsers,
+                    request_deserializer=recall_dot_v1_dot_recall__pb2.DeleteUsersRequest.FromString,
+                    response_serializer=recall_dot_v1_dot_recall__pb2.DeleteUsersResponse.SerializeToString,
+            ),
+            'RecordInteractions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordInteractions,
+                    request_deserializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsRequest.FromString,
+                    response_serializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsResponse.SerializeToString,
+            ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
                     request_deserializer=recall_dot_v1_dot_recall__pb2.GetStatusRequest.FromString,
@@ -155,7 +225,7 @@ def add_RecallServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecallService:
-    """Later releases add BatchRecall, ListItems, UpsertUsers, DeleteUsers, RecordInteractions and ExplainItem.
+    """Later releases add BatchRecall and ExplainItem.
     """
 
     @staticmethod
@@ -283,6 +353,114 @@ class RecallService:
             '/recall.v1.RecallService/GetItem',
             recall_dot_v1_dot_recall__pb2.GetItemRequest.SerializeToString,
             recall_dot_v1_dot_recall__pb2.GetItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recall.v1.RecallService/ListItems',
+            recall_dot_v1_dot_recall__pb2.ListItemsRequest.SerializeToString,
+            recall_dot_v1_dot_recall__pb2.ListItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recall.v1.RecallService/UpsertUsers',
+            recall_dot_v1_dot_recall__pb2.UpsertUsersRequest.SerializeToString,
+            recall_dot_v1_dot_recall__pb2.UpsertUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recall.v1.RecallService/DeleteUsers',
+            recall_dot_v1_dot_recall__pb2.DeleteUsersRequest.SerializeToString,
+            recall_dot_v1_dot_recall__pb2.DeleteUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordInteractions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recall.v1.RecallService/RecordInteractions',
+            recall_dot_v1_dot_recall__pb2.RecordInteractionsRequest.SerializeToString,
+            recall_dot_v1_dot_recall__pb2.RecordInteractionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
