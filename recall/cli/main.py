@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from index.errors import VectorIndexError
-from recall.cli import compare, evaluate, load, reading, rebuild, serve, train, writing
+from recall.cli import compare, evaluate, export, load, reading, rebuild, serve, train, writing
 from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 COMMANDS: tuple[Callable[..., None], ...] = (
     train.train,
     load.load,
+    export.export,
     rebuild.rebuild,
     evaluate.evaluate,
     compare.compare,
