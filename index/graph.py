@@ -8,7 +8,7 @@ import numpy as np
 
 from index.graph_file import IntArray, LinkLists
 from index.protocols import RowArray
-from index.quantised import aligned_zeros
+from index.simd import aligned_zeros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

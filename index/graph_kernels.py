@@ -19,8 +19,9 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from index.graph_simd import LINE, byte_product, move_up, prefetch
+from index.graph_simd import byte_product, move_up
 from index.protocols import FloatArray, RowArray, RowBitmap
+from index.simd import LINE, prefetch
 
 _Int: TypeAlias = int | np.int64
 _Float: TypeAlias = float | np.float32

@@ -15,9 +15,10 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from index.lsh_instructions import BYTES, byte_products, load_acquire, prefetch, rising_bits
+from index.lsh_instructions import byte_products, load_acquire, rising_bits
 from index.lsh_quantised import LARGEST
 from index.protocols import FloatArray, RowArray, RowBitmap
+from index.simd import LINE, prefetch
 
 
 class Memory(NamedTuple):
@@ -86,7 +87,7 @@ _QUERIES = types.Array(types.float32, 2, "C", readonly=True)
 _QUERY = types.Array(types.float32, 1, "C", readonly=True)
 _BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_ROWS = types.int64[::1]
-_LINE, _AHEAD = 16, 2
+_INTS_A_LINE, _AHEAD = LINE // 4, 2
 _EVERY_ROW = np.empty(0, dtype=np.uint8)
 
 
@@ -126,7 +127,7 @@ def _locate(memory, slots, num_slots, spans):  # type: ignore[no-untyped-def]
         spans[i, 0] = table * num_packed + memory.offsets[slots[i] + table]
         spans[i, 1] = table * num_packed + memory.offsets[slots[i] + table + 1]
         prefetch(memory.entries, spans[i, 0])
-        prefetch(memory.entries, spans[i, 0] + _LINE)
+        prefetch(memory.entries, spans[i, 0] + _INTS_A_LINE)
 
 
 @njit(types.int64(_MEMORY, _SPANS, types.int64, types.int64, types.int64), nogil=True, cache=True)
@@ -134,7 +135,7 @@ def _count_packed(memory, spans, num_slots, num_rows, min_hits):  # type: ignore
     width, count = memory.rows.shape[0] // max(memory.scales.shape[0], 1), 0
     for i in range(num_slots):
         if i + _AHEAD < num_slots:
-            for slot in range(spans[i + _AHEAD, 0] + 2 * _LINE, spans[i + _AHEAD, 1], _LINE):
+            for slot in range(spans[i + _AHEAD, 0] + 2 * _INTS_A_LINE, spans[i + _AHEAD, 1], _INTS_A_LINE):
                 prefetch(memory.entries, slot)
         for slot in range(spans[i, 0], spans[i, 1]):
             row = memory.entries[slot]
@@ -196,7 +197,7 @@ def _rank(memory, query, count):  # type: ignore[no-untyped-def]
     for i in range(count):
         row = np.int64(memory.found[i])
         total = np.int32(0)
-        for place in range(0, width, BYTES):
+        for place in range(0, width, LINE):
             total += byte_products(memory.rows, row * width + place, query, place)
         score = rising_bits(np.float32(total) * memory.scales[row])
         memory.keys[i] = np.uint64((0xFFFFFFFF - score) << 32 | row)

@@ -9,36 +9,23 @@ Indexes are not checked: a caller's arrays hold what its indexes reach.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from numba import types
 from numba.core import cgutils
 from numba.core.cgutils import ir  # type: ignore[attr-defined]  # llvmlite's, which numba brings along
-from numba.extending import intrinsic
+
+from index.simd import LINE, Typed, declared, instruction, pointer
 
 LANES = 16
 """Rotations that are computed side by side."""
-BYTES = 64
-"""Length that quantised rows are padded to a multiple of: one line of cache."""
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INTS = ir.VectorType(ir.IntType(32), LANES)
-_Typed = tuple[Any, Callable[..., Any]]
-_instruction: Callable[[Callable[..., _Typed]], Callable[..., Any]] = intrinsic
-"""Called from compiled code, without the first argument."""
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
-
-
-def _as_vector(builder: Any, pointer: Any, shape: Any) -> Any:
-    return builder.bitcast(pointer, shape.as_pointer())
-
-
-def _declared(builder: Any, kind: Any, name: str) -> Any:
-    return cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+def _as_vector(builder: Any, place: Any, shape: Any) -> Any:
+    return builder.bitcast(place, shape.as_pointer())
 
 
 def _constant(builder: Any, value: Any, shape: Any) -> Any:
@@ -48,30 +35,15 @@ def _constant(builder: Any, value: Any, shape: Any) -> Any:
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(i32, shape.count), [0] * shape.count))
 
 
-@_instruction
-def prefetch(typing: Any, array: Any, index: Any) -> _Typed:
-    """Asks for the cache line of `array[index]` (flat), without waiting for it."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
-        function = _declared(builder, kind, "llvm.prefetch.p0")
-        pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), i32(0), i32(3), i32(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), emit
-
-
-@_instruction
-def butterflies(typing: Any, array: Any, index: Any, step: Any) -> _Typed:
+@instruction
+def butterflies(typing: Any, array: Any, index: Any, step: Any) -> Typed:
     """Replaces the lanes a, b, c, d at `index`, `index + step`, ... by two steps of the fast Hadamard transform."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         places, index = [], arguments[1]
         for _ in range(4):
             places.append(
-                _as_vector(builder, _pointer(context, builder, signature.args[0], arguments[0], index), _FLOATS)
+                _as_vector(builder, pointer(context, builder, signature.args[0], arguments[0], index), _FLOATS)
             )
             index = builder.add(index, arguments[2])
         a, b, c, d = (builder.load(place, align=4) for place in places)
@@ -84,13 +56,13 @@ def butterflies(typing: Any, array: Any, index: Any, step: Any) -> _Typed:
     return types.void(array, types.intp, types.intp), emit
 
 
-@_instruction
-def butterfly(typing: Any, array: Any, index: Any, step: Any) -> _Typed:
+@instruction
+def butterfly(typing: Any, array: Any, index: Any, step: Any) -> Typed:
     """Replaces the lanes a, b at `index` and `index + step` by a + b and a - b."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         first, second = (
-            _as_vector(builder, _pointer(context, builder, signature.args[0], arguments[0], index), _FLOATS)
+            _as_vector(builder, pointer(context, builder, signature.args[0], arguments[0], index), _FLOATS)
             for index in (arguments[1], builder.add(arguments[1], arguments[2]))
         )
         a, b = builder.load(first, align=4), builder.load(second, align=4)
@@ -101,13 +73,13 @@ def butterfly(typing: Any, array: Any, index: Any, step: Any) -> _Typed:
     return types.void(array, types.intp, types.intp), emit
 
 
-@_instruction
-def multiply(typing: Any, array: Any, factors: Any, index: Any) -> _Typed:
+@instruction
+def multiply(typing: Any, array: Any, factors: Any, index: Any) -> Typed:
     """Multiplies the lanes of `array` at `index` by those of `factors`."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _as_vector(builder, _pointer(context, builder, signature.args[0], arguments[0], arguments[2]), _FLOATS)
-        factor = _as_vector(builder, _pointer(context, builder, signature.args[1], arguments[1], arguments[2]), _FLOATS)
+        place = _as_vector(builder, pointer(context, builder, signature.args[0], arguments[0], arguments[2]), _FLOATS)
+        factor = _as_vector(builder, pointer(context, builder, signature.args[1], arguments[1], arguments[2]), _FLOATS)
         value = builder.fmul(builder.load(place, align=4), builder.load(factor, align=4))
         builder.store(value, place, align=4)
         return context.get_dummy_value()
@@ -120,8 +92,8 @@ def _magnitude(builder: Any, value: Any) -> Any:
     return builder.bitcast(builder.and_(builder.bitcast(value, _INTS), mask), _FLOATS)
 
 
-@_instruction
-def keep_largest(typing: Any, array: Any, d: Any, tops: Any, places: Any) -> _Typed:
+@instruction
+def keep_largest(typing: Any, array: Any, d: Any, tops: Any, places: Any) -> Typed:
     """Takes coordinate `d` of each lane into its largest magnitude so far; NaN is passed over.
 
     `places` holds 2 d + 1 where the largest is negative, else 2 d; the first of equals stays.
@@ -131,10 +103,10 @@ def keep_largest(typing: Any, array: Any, d: Any, tops: Any, places: Any) -> _Ty
         kinds, i32, zero = signature.args, ir.IntType(32), cgutils.intp_t(0)
         at = builder.mul(arguments[1], cgutils.intp_t(LANES))
         value = builder.load(
-            _as_vector(builder, _pointer(context, builder, kinds[0], arguments[0], at), _FLOATS), align=4
+            _as_vector(builder, pointer(context, builder, kinds[0], arguments[0], at), _FLOATS), align=4
         )
-        top = _as_vector(builder, _pointer(context, builder, kinds[2], arguments[2], zero), _FLOATS)
-        place = _as_vector(builder, _pointer(context, builder, kinds[3], arguments[3], zero), _INTS)
+        top = _as_vector(builder, pointer(context, builder, kinds[2], arguments[2], zero), _FLOATS)
+        place = _as_vector(builder, pointer(context, builder, kinds[3], arguments[3], zero), _INTS)
         old, size = builder.load(top, align=4), _magnitude(builder, value)
         narrow = builder.trunc(arguments[1], i32)
         larger = builder.fcmp_ordered(">", size, old)
@@ -147,18 +119,18 @@ def keep_largest(typing: Any, array: Any, d: Any, tops: Any, places: Any) -> _Ty
     return types.void(array, types.intp, tops, places), emit
 
 
-@_instruction
-def lanes_within(typing: Any, array: Any, d: Any, tops: Any, reach: Any) -> _Typed:
+@instruction
+def lanes_within(typing: Any, array: Any, d: Any, tops: Any, reach: Any) -> Typed:
     """Returns a bit for each lane whose coordinate `d` is less than `reach` short of the lane's largest magnitude."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds, zero = signature.args, cgutils.intp_t(0)
         at = builder.mul(arguments[1], cgutils.intp_t(LANES))
         value = builder.load(
-            _as_vector(builder, _pointer(context, builder, kinds[0], arguments[0], at), _FLOATS), align=4
+            _as_vector(builder, pointer(context, builder, kinds[0], arguments[0], at), _FLOATS), align=4
         )
         top = builder.load(
-            _as_vector(builder, _pointer(context, builder, kinds[2], arguments[2], zero), _FLOATS), align=4
+            _as_vector(builder, pointer(context, builder, kinds[2], arguments[2], zero), _FLOATS), align=4
         )
         gap = builder.fsub(top, _magnitude(builder, value))
         near = builder.fcmp_ordered("<", gap, _constant(builder, arguments[3], _FLOATS))
@@ -168,36 +140,36 @@ def lanes_within(typing: Any, array: Any, d: Any, tops: Any, reach: Any) -> _Typ
     return types.int64(array, types.intp, tops, types.float32), emit
 
 
-@_instruction
-def byte_products(typing: Any, rows: Any, index: Any, query: Any, at: Any) -> _Typed:
+@instruction
+def byte_products(typing: Any, rows: Any, index: Any, query: Any, at: Any) -> Typed:
     """Returns the sum of the 64 products of int8 `rows[index:]` (flat) with int16 `query[at:]`, both within 127."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Two products of values within 127 fit into int16 together.
-        kinds, half = signature.args, BYTES // 2
+        kinds, half = signature.args, LINE // 2
         bytes_, shorts = ir.VectorType(ir.IntType(8), half), ir.VectorType(ir.IntType(16), half)
         products = []
         for offset in (0, half):
             first = builder.add(arguments[1], cgutils.intp_t(offset))
             second = builder.add(arguments[3], cgutils.intp_t(offset))
             row = builder.load(
-                _as_vector(builder, _pointer(context, builder, kinds[0], arguments[0], first), bytes_), align=1
+                _as_vector(builder, pointer(context, builder, kinds[0], arguments[0], first), bytes_), align=1
             )
             other = builder.load(
-                _as_vector(builder, _pointer(context, builder, kinds[2], arguments[2], second), shorts), align=2
+                _as_vector(builder, pointer(context, builder, kinds[2], arguments[2], second), shorts), align=2
             )
             products.append(builder.mul(builder.sext(row, shorts), other))
         wide = ir.VectorType(ir.IntType(32), half)
         terms = builder.sext(builder.add(*products), wide)
         kind = ir.FunctionType(ir.IntType(32), [wide])
-        function = _declared(builder, kind, f"llvm.vector.reduce.add.v{half}i32")
+        function = declared(builder, kind, f"llvm.vector.reduce.add.v{half}i32")
         return builder.call(function, [terms])
 
     return types.int32(rows, types.intp, query, types.intp), emit
 
 
-@_instruction
-def bit_count(typing: Any, bits: Any) -> _Typed:
+@instruction
+def bit_count(typing: Any, bits: Any) -> Typed:
     """Returns how many bits of an int64 are set."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -206,8 +178,8 @@ def bit_count(typing: Any, bits: Any) -> _Typed:
     return types.int64(types.int64), emit
 
 
-@_instruction
-def lowest_bit(typing: Any, bits: Any) -> _Typed:
+@instruction
+def lowest_bit(typing: Any, bits: Any) -> Typed:
     """Returns the place of the lowest set bit of an int64 that is not zero."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -216,30 +188,30 @@ def lowest_bit(typing: Any, bits: Any) -> _Typed:
     return types.int64(types.int64), emit
 
 
-@_instruction
-def load_acquire(typing: Any, array: Any, index: Any) -> _Typed:
+@instruction
+def load_acquire(typing: Any, array: Any, index: Any) -> Typed:
     """Returns `array[index]` (flat, int32); what its writer wrote before it is seen from here on."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load_atomic(_pointer(context, builder, signature.args[0], *arguments), "acquire", 4)
+        return builder.load_atomic(pointer(context, builder, signature.args[0], *arguments), "acquire", 4)
 
     return types.int32(array, types.intp), emit
 
 
-@_instruction
-def store_release(typing: Any, array: Any, index: Any, value: Any) -> _Typed:
+@instruction
+def store_release(typing: Any, array: Any, index: Any, value: Any) -> Typed:
     """Sets `array[index]` (flat, int32); whoever reads it with `load_acquire` sees all that was written before."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.store_atomic(arguments[2], pointer, "release", 4)
+        place = pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store_atomic(arguments[2], place, "release", 4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.int32), emit
 
 
-@_instruction
-def rising_bits(typing: Any, score: Any) -> _Typed:
+@instruction
+def rising_bits(typing: Any, score: Any) -> Typed:
     """Returns a number of 32 bits, as int64, for a float32 that is not NaN: greater scores have greater ones.
 
     Equal scores have equal ones, zeros of either sign included.
@@ -255,8 +227,8 @@ def rising_bits(typing: Any, score: Any) -> _Typed:
     return types.int64(types.float32), emit
 
 
-@_instruction
-def score_of(typing: Any, rising: Any) -> _Typed:
+@instruction
+def score_of(typing: Any, rising: Any) -> Typed:
     """Returns the float32 that `rising_bits` gave a number for; 0 for zeros of either sign."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

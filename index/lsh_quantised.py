@@ -1,4 +1,7 @@
-"""Rows as int8, to be ranked before they are scored: a quarter of the memory that float32 would have to be read."""
+"""Rows as int8, to be ranked before they are scored: a quarter of the memory that float32 would have to be read.
+
+Each row has a scale of its own, so that rows may be added; `index.quantised` fits a scale to each dimension of all.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from index.lsh_instructions import BYTES
 from index.protocols import FloatArray
+from index.simd import aligned_zeros, padded
 
 _VECTORS = types.Array(types.float32, 2, "C", readonly=True)
 LARGEST = 127
@@ -30,10 +33,7 @@ class Quantised:
     @classmethod
     def blank(cls, num_rows: int, dim: int) -> Quantised:
         """Returns room for rows of `dim` values."""
-        width = -(-dim // BYTES) * BYTES
-        memory = np.empty(num_rows * width + BYTES, dtype=np.int8)
-        start = -memory.ctypes.data % BYTES
-        rows = memory[start : start + num_rows * width].reshape(num_rows, width)
+        rows = aligned_zeros(num_rows, padded(dim)).view(np.int8)
         return cls(rows=rows, scales=np.empty(num_rows, dtype=np.float32))
 
     def write(self, vectors: FloatArray, first_row: int) -> None:

@@ -4,6 +4,8 @@ Value d of a row is `least[d] + steps[d] * code`, rounded, with the codes 0 to 2
 dimension. So an offset that all rows share, and dimensions of unequal width, cost nothing. A query is scored by the
 products of `query * steps`, rounded to signed bytes, with the codes: that differs from its inner products by a factor
 and by a sum that no row changes, so the order is that of the inner products up to rounding.
+
+Scales are fitted to all rows at once, one a dimension: see `index.lsh_quantised` for rows that come one by one.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.graph_simd import LINE
 from index.protocols import FloatArray
+from index.simd import aligned_zeros, padded
 
 ByteArray = NDArray[np.uint8]
 SignedBytes = NDArray[np.int8]
@@ -47,17 +49,10 @@ class ByteCodes:
         least, greatest = vectors.min(axis=0), vectors.max(axis=0)
         steps = ((greatest.astype(np.float64) - least) / _LEVELS).astype(np.float32)
         factors = np.divide(1, steps, out=np.zeros_like(steps), where=steps > np.finfo(np.float32).tiny)
-        codes = aligned_zeros(vectors.shape[0], -(-vectors.shape[1] // LINE) * LINE)
+        codes = aligned_zeros(vectors.shape[0], padded(vectors.shape[1]))
         for start in range(0, vectors.shape[0], _BLOCK_ROWS):
             block = (vectors[start : start + _BLOCK_ROWS] - least) * factors
             np.rint(block, out=block)
             np.clip(block, 0, _LEVELS, out=block)
             codes[start : start + block.shape[0], : vectors.shape[1]] = block
         return cls(codes=codes, steps=np.where(factors > 0, steps, np.float32(0)))
-
-
-def aligned_zeros(num_rows: int, stride: int) -> ByteArray:
-    """Returns zeros, [num_rows, stride] uint8, whose rows begin at cache lines where stride is a multiple of them."""
-    buffer = np.zeros(num_rows * stride + LINE, dtype=np.uint8)
-    first = -buffer.ctypes.data % LINE
-    return buffer[first : first + num_rows * stride].reshape(num_rows, stride)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from index.graph_simd import byte_product, move_up, prefetch
+from index.graph_simd import byte_product, move_up
+from index.simd import prefetch
 
 
 @njit(cache=True)
