@@ -18,6 +18,7 @@ import numpy as np
 from index import bitmap, checks
 from index.flat import checked_bound
 from index.lsh_families import draw
+from index.lsh_file import read_buckets, write_buckets
 from index.lsh_parameters import LshParameters
 from index.lsh_rows import LshRows
 from index.lsh_rules import for_data
@@ -56,16 +57,24 @@ class LshIndex:
 
     @classmethod
     def load(cls, folder: Path, vectors: FloatArray, parameters: LshParameters | None = None) -> LshIndex:
-        """Hashes the vectors again: tables take a few microseconds a row, and functions follow from the seed."""
-        return cls.build(vectors, parameters)
+        """Reads what `save` wrote, and joins it with the vectors it was built from; functions follow from the seed.
+
+        Raises:
+            SnapshotDamagedError: The file is unreadable, or of other rows or tables.
+        """
+        vectors = checks.as_matrix(vectors, dim=None, what="vectors")
+        checks.largest_norm(vectors, what="vectors")
+        return cls._over(vectors, for_data(vectors, parameters or LshParameters()), folder)
 
     @classmethod
-    def _over(cls, vectors: FloatArray, parameters: LshParameters) -> LshIndex:
+    def _over(cls, vectors: FloatArray, parameters: LshParameters, folder: Path | None = None) -> LshIndex:
         family = draw(parameters.family, parameters.shape(vectors.shape[1]))
-        return cls(LshRows(family, vectors, threads=parameters.threads), parameters)
+        known = None if folder is None else read_buckets(folder, vectors, family, tables=parameters.tables)
+        return cls(LshRows(family, vectors, threads=parameters.threads, known=known), parameters)
 
     def save(self, folder: Path) -> None:
-        """Writes nothing: see `load`."""
+        """Writes in which buckets the rows lie, see `index.lsh_file`; vectors and functions are had without."""
+        write_buckets(folder, self._rows.buckets())
 
     @property
     def dim(self) -> int:

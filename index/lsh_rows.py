@@ -42,8 +42,16 @@ class Published:
 class LshRows:
     """Rows that grow at the end, shared by the indexes that search them in different ways."""
 
-    def __init__(self, family: Family, vectors: FloatArray, *, threads: int = 1) -> None:
-        """Starts with rows, [n, dim] float32, which are kept and may be a memory map.
+    def __init__(
+        self, family: Family, vectors: FloatArray, *, threads: int = 1, known: BucketArray | None = None
+    ) -> None:
+        """Starts with rows.
+
+        Args:
+            family: Functions of the tables.
+            vectors: [n, dim] float32, kept, may be a memory map.
+            threads: Threads that hash them; 0 takes every core.
+            known: [n, tables] uint32, their buckets where these are known.
 
         Raises:
             InvalidVectorError: A vector is not finite or is zero.
@@ -52,10 +60,15 @@ class LshRows:
         vectors = checks.as_matrix(vectors, dim=None, what="vectors")
         norm = checks.largest_norm(vectors, what="vectors")
         quantised = Quantised.blank(*vectors.shape)
+        if known is None:
+            buckets = self._added(vectors, quantised, 0, threads=threads)
+        else:
+            quantised.write(vectors, 0)
+            buckets = known
         self.published = Published(
             vectors=vectors,
             quantised=quantised,
-            tables=Tables.of(self._added(vectors, quantised, 0, threads=threads), family.bits),
+            tables=Tables.of(buckets, family.bits),
             num_rows=vectors.shape[0],
             largest_norm=norm,
         )
@@ -89,6 +102,12 @@ class LshRows:
             num_rows=num_rows,
             largest_norm=max(old.largest_norm, norm),
         )
+
+    def buckets(self) -> BucketArray:
+        """Returns the bucket of each row in each table, [num_rows, tables] uint32; rows in lists are hashed again."""
+        published = self.published
+        packed = published.tables.packed_buckets()
+        return np.concatenate((packed, self.family.buckets(published.vectors[len(packed) : published.num_rows])))
 
     @contextmanager
     def room(self, published: Published) -> Iterator[Memory]:

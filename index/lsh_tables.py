@@ -78,6 +78,14 @@ class Tables:
             return packed._linked(buckets, first_row)
         return self._linked(buckets, first_row)
 
+    def packed_buckets(self) -> BucketArray:
+        """Returns the bucket of each of the first `num_packed` rows in each table, [num_packed, tables] uint32."""
+        buckets = np.empty((self.num_packed, self.offsets.shape[0]), dtype=np.uint32)
+        numbers = np.arange(self.offsets.shape[1] - 1, dtype=np.uint32)
+        for table, (offsets, entries) in enumerate(zip(self.offsets, self.entries, strict=True)):
+            buckets[entries, table] = np.repeat(numbers, np.diff(offsets))
+        return buckets
+
     @property
     def _bits(self) -> int:
         return (int(self.offsets.shape[1]) - 1).bit_length() - 1
