@@ -97,6 +97,7 @@ class TrainConfig(BaseModel):
         refit: Whether to train again, for the epochs found best, on train and the validation part carved out of it;
             without effect where the data folder names a validation part.
         threads: CPU threads of torch; 0 takes all cores.
+        warm_start: Folder of a model whose weights the towers start from (`training.warm_start`); empty starts cold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +118,7 @@ class TrainConfig(BaseModel):
     refresh_steps: int = Field(default=20, ge=1)
     refit: bool = False
     threads: int = Field(default=0, ge=0)
+    warm_start: str = ""
 
     @model_validator(mode="after")
     def _dense_content_fits(self) -> Self:

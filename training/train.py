@@ -30,6 +30,7 @@ from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
 from training.validation import recall_at, validation_parts
+from training.warm_start import load_start, start_from
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class _Run:
     seed: int
     device: torch.device
     progress: Progress
+    start: EmbeddingModel | None
 
 
 @dataclass(slots=True)
@@ -104,8 +106,9 @@ def train(
         progress: Told of every step.
 
     Raises:
-        ArtifactError: `out` exists or cannot be made.
-        ConfigError: CUDA is asked for and there is none, or the seed is out of range.
+        ArtifactError: `out` exists or cannot be made, or the model to start from cannot be used.
+        ConfigError: CUDA is asked for and there is none, the seed is out of range, or the model to start from is of
+            other sizes or features.
         DataError: The data folder cannot be used.
         TrainingError: The loss is no longer finite.
         KeyboardInterrupt: Interrupted before the first epoch ended; nothing is written.
@@ -114,7 +117,9 @@ def train(
     options = options or RunOptions()
     if not 0 <= options.seed < 1 << 63:
         raise ConfigError(f"seed = {options.seed}; choose one from 0 to 2^63 - 1")
-    run = _Run(seed=options.seed, device=choose_device(options.device), progress=progress or _silent)
+    device, seed = choose_device(options.device), options.seed
+    start = load_start(Path(config.warm_start), config=config.towers, seed=seed) if config.warm_start else None
+    run = _Run(seed=seed, device=device, progress=progress or _silent, start=start)
     if config.threads:
         torch.set_num_threads(config.threads)
     tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
@@ -127,7 +132,7 @@ def train(
             # Only the first model had interactions left to fit them on.
             refitted.fusion, refitted.content_part = model.fusion, model.content_part
             model, tables = refitted, tables.for_refit()
-    model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, run.seed))
+    model_id = save_artifact(model, out, golden_inputs(tables), training=_facts(tables, config, best, run))
     return TrainResult(model_id=model_id, epoch=best.epoch, score=best.score, interrupted=best.interrupted)
 
 
@@ -159,8 +164,14 @@ def choose_device(name: str) -> torch.device:
 
 def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingModel, _Best]:
     model = build_model(data, config.towers, seed=run.seed)
+    if run.start is not None:
+        start_from(run.start, model, data)
     model.to(run.device)
     stepper = Stepper(model, data, config, seed=run.seed)
+    if run.start is not None:
+        score = validation_score(model, stepper, data, config, seed=run.seed)
+        stepper.expire()
+        _LOG.info("before the first epoch: validation score %.4f", score)
     num_steps = stepper.steps_per_epoch * config.epochs
     optimization = Optimization(model.towers, config.optimizer, num_steps=num_steps)
     best = _Best()
@@ -237,12 +248,13 @@ def _keep_better(best: _Best, model: EmbeddingModel, *, epoch: int, score: float
         best.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.towers.state_dict().items()}
 
 
-def _facts(data: TrainingData, config: TrainConfig, best: _Best, seed: int) -> dict[str, str | int | float | bool]:
-    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+def _facts(data: TrainingData, config: TrainConfig, best: _Best, run: _Run) -> dict[str, str | int | float | bool]:
+    # Of the model to start from the id counts: where it lay must not change the id of this one.
+    settings = config.model_dump_json(exclude={"warm_start"})
     facts: dict[str, str | int | float | bool] = {
-        "config_sha256": digest,
-        "config": config.model_dump_json(),
-        "seed": seed,
+        "config_sha256": hashlib.sha256(settings.encode()).hexdigest(),
+        "config": settings,
+        "seed": run.seed,
         "epoch": best.epoch,
         "num_items": len(data.item_ids),
         "num_users": len(data.user_ids),
@@ -250,6 +262,8 @@ def _facts(data: TrainingData, config: TrainConfig, best: _Best, seed: int) -> d
         TRAIN_SHA256: pairs_sha256(data.train_pairs()),
         "validation": "carved" if data.carved else "given",
     }
+    if run.start is not None:
+        facts["warm_start"] = run.start.model_id
     if not math.isnan(best.score):
         facts["validation_score"] = best.score
     return facts
