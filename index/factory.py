@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from index.errors import InvalidIndexConfigError
 from index.kinds import KINDS, BaseIndex, build_kind, parameters_of
 from index.protocols import FloatArray
-from index.tune import EXACT_ROWS, tune
 from index.tune_trial import MEGABYTE, Tuned
+from index.tuning import EXACT_ROWS, tune
 
 AUTO = "auto"
 TARGET_RECALL = 0.98

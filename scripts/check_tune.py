@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from index.flat import FlatIndex
 from index.protocols import FloatArray
-from index.tune import TuneOptions, tune
 from index.tune_trial import MEGABYTE, Tuned
+from index.tuning import TuneOptions, tune
 from job import run
 from recall.cli.arguments import Json, id_list
 from recall.cli.output import report, say, table_lines

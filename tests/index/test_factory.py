@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index import tune
+from index import tuning
 from index.errors import InvalidIndexConfigError
 from index.factory import IndexConfig, build_chosen, build_index
 
 
 def test_auto_is_flat_for_few_rows_and_tuned_for_many(unit_vectors, monkeypatch):
-    monkeypatch.setattr(tune, "EXACT_ROWS", 400)
-    monkeypatch.setattr(tune, "GRIDS", {kind: tune.GRIDS[kind] for kind in ("hnsw", "flat")})
+    monkeypatch.setattr(tuning, "EXACT_ROWS", 400)
+    monkeypatch.setattr(tuning, "GRIDS", {kind: tuning.GRIDS[kind] for kind in ("hnsw", "flat")})
     few, many = (build_chosen(unit_vectors(n, 8), IndexConfig(target_recall=0.9)) for n in (399, 400))
     assert few.index.kind == "flat"
     assert few.tuned is not None
@@ -22,7 +22,7 @@ def test_auto_is_flat_for_few_rows_and_tuned_for_many(unit_vectors, monkeypatch)
 
 
 def test_auto_passes_its_goal_on(unit_vectors, monkeypatch):
-    monkeypatch.setattr(tune, "GRIDS", {"flat": tune.GRIDS["flat"]})
+    monkeypatch.setattr(tuning, "GRIDS", {"flat": tuning.GRIDS["flat"]})
     tuned = build_chosen(unit_vectors(400, 8), IndexConfig(target_recall=0.5, memory_budget_mb=1e-5)).tuned
     assert tuned is not None
     assert (tuned.goal.target_recall, tuned.goal.memory_budget_bytes, tuned.reached) == (0.5, 10, False)

@@ -8,10 +8,10 @@ import pytest
 from index.errors import InvalidIndexConfigError, InvalidVectorError
 from index.flat import FlatIndex
 from index.kinds import build_kind
-from index.tune import EXACT_ROWS, TuneOptions, tune
 from index.tune_contest import first_that
 from index.tune_grid import GRIDS, geometric, least_bytes
 from index.tune_sample import given_sample, made_sample, measure
+from index.tuning import EXACT_ROWS, TuneOptions, tune
 
 
 def recall_of(index, vectors, queries, k):
