@@ -7,7 +7,7 @@ later do not exist for it. An item that is written again gets a new row; at most
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,13 @@ from index.attribute_growth import GrowingAttributes
 from index.attributes import AttributeMap, ColumnSpec
 from index.bags import Bags
 from index.flat import AppendableFlat
+from index.lsh import LshIndex
+from index.lsh_parameters import LshParameters
 from index.protocols import FloatArray, RowArray, RowBitmap
 from index.sparse import AppendableSparse
+
+HASHING = LshParameters()
+"""Of a fresh part: measured on its rows when it is hashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,15 @@ class NewRows:
     bags: Bags | None = None
     attributes: Sequence[AttributeMap] | None = None
 
+    def copied(self) -> NewRows:
+        """Returns the same in memory of its own, for the time after a caller may have written to its arrays."""
+        return NewRows(
+            item_ids=list(self.item_ids),
+            vectors=self.vectors.copy(),
+            bags=None if self.bags is None else self.bags.take(np.arange(len(self.bags))),
+            attributes=None if self.attributes is None else [dict(row) for row in self.attributes],
+        )
+
 
 class FreshPart:
     """Rows of an `AppendableFlat` with their item ids, and with what items have besides: bags, attributes or both."""
@@ -45,6 +59,7 @@ class FreshPart:
         self.index = AppendableFlat(dim)
         self.sparse = AppendableSparse() if has_content else None
         self.attributes = None if specs is None else GrowingAttributes(specs)
+        self._hashed: LshIndex | None = None
         self.item_ids: list[str] = []
         self._last_row: dict[str, int] = {}
         self._row_before: list[int] = []
@@ -67,6 +82,7 @@ class FreshPart:
         if self.attributes is not None and new.attributes is not None:
             self.attributes.make_room(new.attributes)
         self.index.append(new.vectors)
+        self._append_hashed(new.vectors)
         if self.sparse is not None and new.bags is not None:
             self.sparse.append(new.bags)
         if self.attributes is not None and new.attributes is not None:
@@ -78,6 +94,27 @@ class FreshPart:
             self._last_row[item_id] = row
         return np.arange(first, last, dtype=np.int64)
 
+    @property
+    def hashed(self) -> LshIndex | None:
+        """The same vectors in hash tables, at least as many rows as any view has; None while they are scanned."""
+        return self._hashed
+
+    def as_hashed(self, num_rows: int) -> LshIndex:
+        """Returns hash tables of the first rows; changes nothing."""
+        return LshIndex.build(self.index.vectors[:num_rows], replace(HASHING, threads=1))
+
+    def take_hashed(self, hashed: LshIndex) -> None:
+        """Searches hash tables of the first rows from now on, to which the rows since are added; for the writer."""
+        hashed.append(self.index.vectors[hashed.num_rows :])
+        self._hashed = hashed
+
+    def _append_hashed(self, vectors: FloatArray) -> None:
+        if self._hashed is not None:
+            try:
+                self._hashed.append(vectors)
+            except MemoryError:  # scans need nothing more; a view that finds no tables scans
+                self._hashed = None
+
     def find(self, item_id: str, live: RowBitmap, num_rows: int) -> int:
         """Returns the row that holds an item in the view of `live` and `num_rows`, or -1."""
         row = self._last_row.get(item_id, -1)
@@ -86,7 +123,7 @@ class FreshPart:
         return row if row >= 0 and bitmap.contains(live, row) else -1
 
     def compacted(self, live: RowBitmap, num_rows: int) -> FreshPart:
-        """Returns a new part with the live rows of a view alone, in their order."""
+        """Returns a new part with the live rows of a view alone, in their order, not hashed."""
         rows = bitmap.to_rows(live, num_rows)
         part = FreshPart(self.index.dim, has_content=self.sparse is not None)
         if rows.size:

@@ -2,7 +2,8 @@
 
 Readers take the reference to one frozen view (`index.view`) and hold no lock; the writer prepares the next view
 beside it and swaps the reference. So a search sees an item in its old or its new state, never in neither or both,
-and every search that starts after `apply` returned sees the new one.
+and every search that starts after `apply` returned sees the new one. The fresh part is scanned while it is small and
+hashed when it is large (`hash_fresh`); `merge` moves everything into a new base while searches and writes go on.
 
 Items that a test of ids picks may be told apart (`index.subset`), to be searched by themselves.
 
@@ -14,7 +15,7 @@ Items may have attributes (`set_attributes`), which the conditions of a filter c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypedDict, Unpack
@@ -23,18 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import checks
-from index.attributes import AttributeMap, Attributes, ColumnSpec, check_attributes
+from index.attributes import AttributeMap, Attributes, ColumnSpec
 from index.bags import Bags
 from index.conditions import Condition
 from index.errors import InvalidQueryError
 from index.filtering import KeptBitmaps, check_condition, filtered
 from index.flat import FlatIndex
 from index.fresh import FreshPart, NewRows
+from index.live_checks import check_bags, check_ids_ascend, check_written_attributes, distinct
+from index.merging import Write, merged, replayed
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
 from index.sparse import SparseIndex
 from index.subset import Subset, Test
 from index.view import Located, View, empty_view
 from index.view_search import search_checked
+
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +107,9 @@ class LiveIndex:
             )
         if content is not None and content.num_rows != len(item_ids):
             raise InvalidQueryError(f"{len(item_ids)} ids and a content of {content.num_rows} rows; want one bag an id")
-        for row in range(1, len(item_ids)):
-            if item_ids[row - 1] >= item_ids[row]:
-                raise InvalidQueryError(
-                    f"item_ids[{row}] {item_ids[row]!r} does not come after {item_ids[row - 1]!r}; sort ids, each once"
-                )
-        self._write_lock = Lock()
+        check_ids_ascend(item_ids)
+        self._write_lock, self._merge_lock = Lock(), Lock()
+        self._writes: list[Write] | None = None
         self._view = empty_view(item_ids, base, exact, content=content, sequence=sequence)
 
     def set_attributes(self, attributes: Attributes) -> None:
@@ -209,13 +211,15 @@ class LiveIndex:
             raise InvalidQueryError(f"{matrix.shape[0]} vectors for {len(item_ids)} item_ids; want one each")
         checks.largest_norm(matrix, what="vectors", names=item_ids)
         new = NewRows(item_ids=item_ids, vectors=matrix, **beside)
-        self._check_bags(item_ids, new.bags)
-        self._check_attributes(item_ids, new.attributes)
-        gone = _distinct(item_ids, deleted)
+        check_bags(item_ids, new.bags, has_content=self.has_content)
+        check_written_attributes(item_ids, new.attributes, self.columns)
+        gone = distinct(item_ids, deleted)
         with self._write_lock:
             if sequence < self._view.sequence:
                 raise InvalidQueryError(f"sequence {sequence} is below {self._view.sequence}; apply writes in order")
             self._view = self._view.written(new, gone=gone, sequence=sequence)
+            if self._writes is not None:
+                self._writes.append(Write(new=new.copied(), gone=gone, sequence=sequence))
 
     def search(
         self,
@@ -274,6 +278,62 @@ class LiveIndex:
         view = self._view
         return None if view.subset is None else LiveSubset(view.subset.narrowed(view))
 
+    def hash_fresh(self) -> None:
+        """Puts the fresh part into hash tables, with which it is searched from then on; see `FreshPart.hashed`.
+
+        Takes seconds; searches and writes go on meanwhile, by scans. What is hashed already is left alone.
+        """
+        view = self._view
+        if view.fresh.hashed is not None:
+            return
+        hashed = view.fresh.as_hashed(view.num_fresh_rows)
+        with self._write_lock:
+            if self._view.fresh is view.fresh:  # neither merged nor compacted since
+                view.fresh.take_hashed(hashed)
+
+    def merge(self, keep_going: Callable[[], bool] = lambda: True) -> bool:
+        """Moves everything into a new base, of the kind and with the parameters of the old one; one caller at a time.
+
+        Searches go on in the old view and writes are taken meanwhile; these are applied to the new base before it takes
+        the place of the old one, by one change of a reference. Whatever fails leaves the old one as it is.
+
+        Args:
+            keep_going: Asked before each long step; where it says no the work is dropped.
+
+        Returns:
+            Whether the new base is in place.
+
+        Raises:
+            InvalidQueryError: Attributes were set meanwhile.
+            VectorIndexError: The base cannot be built.
+            MemoryError: There is not enough of it.
+        """
+        with self._merge_lock:
+            with self._write_lock:
+                start, self._writes = self._view, []
+            try:
+                return keep_going() and self._replace(merged(start), keep_going)
+            finally:
+                with self._write_lock:
+                    self._writes = None
+
+    def _replace(self, view: View, keep_going: Callable[[], bool]) -> bool:
+        for _ in range(_ROUNDS):  # the long part of what was written meanwhile, beside the writers
+            with self._write_lock:
+                writes, self._writes = self._writes or [], []
+            view = replayed(view, writes)
+        if not keep_going():
+            return False
+        with self._write_lock:
+            view, old = replayed(view, self._writes or []), self._view
+            if (old.attributes is None) != (view.attributes is None):
+                raise InvalidQueryError("attributes were set while a new base was built; merge again")
+            if old.subset is not None and view.subset is None:
+                fresh_ids = view.fresh.item_ids[: view.num_fresh_rows]
+                view = replace(view, subset=Subset.of(old.subset.test, view.item_ids, fresh_ids))
+            self._view = view
+        return True
+
     def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Returns the vectors of those ids that are held, [num_found, dim], and a [len(item_ids)] mask of which."""
         view = self._view
@@ -288,28 +348,6 @@ class LiveIndex:
         view = self._view
         located = view.locate(item_ids)
         return view.bags_at(located), _mask(located, len(item_ids))
-
-    def _check_bags(self, item_ids: Sequence[str], bags: Bags | None) -> None:
-        if self.has_content and item_ids and bags is None:
-            raise InvalidQueryError(f"{len(item_ids)} item_ids without bags for an index with content; give one each")
-        if not self.has_content and bags is not None and len(bags):
-            raise InvalidQueryError(f"{len(bags)} bags for an index without content; leave them out, or rebuild")
-        if bags is not None and len(bags) != len(item_ids):
-            raise InvalidQueryError(f"{len(bags)} bags for {len(item_ids)} item_ids; want one each")
-
-    def _check_attributes(self, item_ids: Sequence[str], attributes: Sequence[AttributeMap] | None) -> None:
-        columns = self.columns
-        if columns is None:
-            if attributes:
-                raise InvalidQueryError(
-                    f"{len(attributes)} attributes for an index without any; leave them out, or rebuild"
-                )
-        elif attributes is not None:
-            check_attributes(columns, item_ids, attributes)
-        elif item_ids:
-            raise InvalidQueryError(
-                f"{len(item_ids)} item_ids without attributes for an index with attributes; give one mapping each"
-            )
 
 
 class LiveSubset:
@@ -352,16 +390,3 @@ def _mask(located: Located, num_items: int) -> NDArray[np.bool_]:
     mask = np.zeros(num_items, dtype=np.bool_)
     mask[located.places] = True
     return mask
-
-
-def _distinct(item_ids: Sequence[str], deleted: Sequence[str]) -> list[str]:
-    """Returns every id of a step once, those to insert first."""
-    inserted = set(item_ids)
-    if len(inserted) != len(item_ids):
-        twice = next(item_id for item_id in item_ids if item_ids.count(item_id) > 1)
-        raise InvalidQueryError(f"item {twice!r} comes twice in item_ids; want each once per step")
-    removed = set(deleted)
-    both = sorted(inserted & removed)
-    if both:
-        raise InvalidQueryError(f"item {both[0]!r} is in item_ids and in deleted; want the last write of an item only")
-    return [*item_ids, *removed]

@@ -1,7 +1,9 @@
 """Search of one view: base and fresh part, or an allow-list, merged in the one order by item id.
 
 Base rows ascend by id, so a tie at the last place of a base search is cut in id order. Fresh rows are in insertion
-order: one row more than needed is fetched, and while that last one ties with the last result the search widens.
+order. While they are few they are scanned, and every one that scores at least what the base has to offer is taken
+(`index.fresh_scan`). Where many are hashed, and where bags are scored, one row more than needed is fetched, and while
+that last one ties with the last result the search widens.
 An exclusion fetches as many rows more as it may remove, so it never leaves a result short. A filter is taken for a view
 with fewer live rows (`index.filtering`), which is searched as any other.
 
@@ -14,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -24,13 +25,13 @@ from index.conditions import Condition
 from index.errors import InvalidQueryError
 from index.filtering import filtered
 from index.flat import FlatIndex, exact_search
+from index.fresh_scan import Wanted, scan
 from index.fused import FusedQueries, FusedRows, fused_ranking, fused_search
 from index.protocols import FloatArray, Hits, Neighbors, SearchOptions
 from index.sparse import ScannedBags
+from index.topk import gather_neighbors
 from index.view import View
-
-_Scored: TypeAlias = list[tuple[float, str]]
-"""Negated scores and item ids: these tuples sort in the one order."""
+from index.view_join import Banned, Parts, found_alone
 
 _WIDENING = 4
 _FUSED_FACTOR = 4
@@ -40,6 +41,8 @@ _SURVIVORS_SHARE = 32
 of 64 dimensions, whatever the kind of the base."""
 
 _NO_OPTIONS = SearchOptions()
+_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+_NO_FLOOR = np.full(512, -np.inf, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,8 @@ def search_view(view: View, questions: Questions, k: int, options: Sequence[Sear
     Raises:
         InvalidQueryError: There is not one options value a query, or a filter does not fit the attributes.
     """
+    if options is None and questions.profiles is None:
+        return _search_parts(view, questions, _Plan(k=k, fetch=k, exact=False, candidates=None), ())
     choices = [_NO_OPTIONS] * len(questions) if options is None else list(options)
     if len(choices) != len(questions):
         raise InvalidQueryError(f"{len(choices)} options for {len(questions)} queries; want one each, or None")
@@ -122,7 +127,7 @@ def search_view(view: View, questions: Questions, k: int, options: Sequence[Sear
         if condition is not None and condition not in views:
             views[condition] = filtered(view, condition)
         plan = _Plan(k=k, fetch=fetch, exact=exact, candidates=choices[members[0]].candidates)
-        banned = [frozenset(choices[i].exclude) for i in members]
+        banned = [frozenset(choices[i].exclude) for i in members] if fetch > k else ()
         search = _search_parts if plan.candidates is None else _search_candidates
         found = search(views[condition], questions.take(members, fused=fused), plan, banned)
         hits.update(zip(members, found, strict=True))
@@ -134,7 +139,7 @@ def _fetch(k: int, choice: SearchOptions) -> int:
     return k + (1 << (len(choice.exclude) - 1).bit_length() if choice.exclude else 0)
 
 
-def _search_candidates(view: View, questions: Questions, plan: _Plan, banned: Sequence[frozenset[str]]) -> list[Hits]:
+def _search_candidates(view: View, questions: Questions, plan: _Plan, banned: Banned) -> list[Hits]:
     # Sorted, so that row order within the gathered rows is id order.
     wanted = sorted(set(plan.candidates or ()))
     located = view.locate(wanted)
@@ -146,42 +151,59 @@ def _search_candidates(view: View, questions: Questions, plan: _Plan, banned: Se
         found = exact_search(vectors, questions.vectors, plan.fetch, allowed=None, largest_norm=view.largest_norm)
     else:
         found = fused_search(rows, queries, plan.fetch, allowed=None)
-    return [_hits(_scored(found, i, item_ids), banned[i], plan.k) for i in range(len(questions))]
+    return found_alone(found, item_ids, plan.k, banned)
 
 
-def _search_parts(view: View, questions: Questions, plan: _Plan, banned: Sequence[frozenset[str]]) -> list[Hits]:
+def _search_parts(view: View, questions: Questions, plan: _Plan, banned: Banned) -> list[Hits]:
     base = _search_base(view, questions, plan)
-    num_fetched = min(plan.fetch + 1, view.num_fresh_live)
-    fresh = _search_fresh(view, questions, num_fetched)
-    hits = []
-    for i in range(len(questions)):
-        from_base, from_fresh, num_seen = base[i], fresh[i], num_fetched
-        best = _hits(from_base + from_fresh, banned[i], plan.k)
-        while num_seen < view.num_fresh_live and _may_miss(best, from_fresh, plan.k):
-            num_seen = min(num_seen * _WIDENING, view.num_fresh_live)
-            one = questions.take([i], fused=questions.profiles is not None)
-            from_fresh = _search_fresh(view, one, num_seen)[0]
-            best = _hits(from_base + from_fresh, banned[i], plan.k)
-        hits.append(best)
+    if view.num_fresh_live == 0:
+        return found_alone(base, view.item_ids, plan.k, banned)
+    parts = Parts(view.item_ids, view.fresh.item_ids, num_base_rows=view.base.num_rows)
+    if questions.profiles is None and (plan.exact or view.fresh.hashed is None):
+        fresh = _scan_fresh(view, questions, plan, base)
+        return parts.joined(base, fresh, plan.k, fetch=plan.fetch, banned=banned)
+    num_seen = min(plan.fetch + 1, view.num_fresh_live)
+    fresh = _search_fresh(view, questions, num_seen)
+    hits = parts.joined(base, fresh, plan.k, fetch=plan.fetch, banned=banned)
+    if num_seen < view.num_fresh_live:
+        last = fresh.scores[:, -1].tolist()
+        for i, one in enumerate(hits):
+            if _may_miss(one, last[i], plan.k):
+                hits[i] = _widened(view, questions.take([i], fused=True), plan, _one(base, i), banned[i : i + 1])
     return hits
 
 
-def _search_base(view: View, questions: Questions, plan: _Plan) -> list[_Scored]:
+def _widened(view: View, question: Questions, plan: _Plan, base: Neighbors, banned: Banned) -> Hits:
+    """Fetches more and more fresh rows until none that is left can belong into the result."""
+    parts = Parts(view.item_ids, view.fresh.item_ids, num_base_rows=view.base.num_rows)
+    num_seen = plan.fetch + 1
+    while True:
+        num_seen = min(num_seen * _WIDENING, view.num_fresh_live)
+        fresh = _search_fresh(view, question, num_seen)
+        hits = parts.joined(base, fresh, plan.k, fetch=plan.fetch, banned=banned)[0]
+        if num_seen == view.num_fresh_live or not _may_miss(hits, float(fresh.scores[0, -1]), plan.k):
+            return hits
+
+
+def _one(found: Neighbors, query: int) -> Neighbors:
+    some = slice(query, query + 1)
+    return Neighbors(rows=found.rows[some], scores=found.scores[some], counts=found.counts[some])
+
+
+def _search_base(view: View, questions: Questions, plan: _Plan) -> Neighbors:
     if view.num_base_live == 0:
-        return [[] for _ in range(len(questions))]
+        return gather_neighbors([_NOTHING] * len(questions), 0)
     num_wanted = min(plan.fetch, view.num_base_live)
     allowed = None if view.num_base_live == view.base.num_rows else view.base_live
     queries, rows = questions.fused(), view.base_rows()
     if queries is None or rows is None:
         index = view.exact if plan.exact else view.base
-        found = index.search(questions.vectors, num_wanted, allowed=allowed)
-    elif view.num_base_live * _SURVIVORS_SHARE <= view.base.num_rows:
-        found = _search_survivors(view, queries, rows, num_wanted)
-    elif plan.exact or isinstance(view.base, FlatIndex):
-        found = fused_search(rows, queries, num_wanted, allowed=allowed)
-    else:
-        found = _search_approximately(view, queries, rows, plan)
-    return [_scored(found, i, view.item_ids) for i in range(len(questions))]
+        return index.search(questions.vectors, num_wanted, allowed=allowed)
+    if view.num_base_live * _SURVIVORS_SHARE <= view.base.num_rows:
+        return _search_survivors(view, queries, rows, num_wanted)
+    if plan.exact or isinstance(view.base, FlatIndex):
+        return fused_search(rows, queries, num_wanted, allowed=allowed)
+    return _search_approximately(view, queries, rows, plan)
 
 
 def _search_survivors(view: View, queries: FusedQueries, rows: FusedRows, k: int) -> Neighbors:
@@ -201,30 +223,30 @@ def _search_approximately(view: View, queries: FusedQueries, rows: FusedRows, pl
     return fused_ranking(rows, queries, min(plan.fetch, view.num_base_live), dense=dense, allowed=allowed)
 
 
-def _search_fresh(view: View, questions: Questions, num_wanted: int) -> list[_Scored]:
-    if num_wanted == 0:
-        return [[] for _ in range(len(questions))]
+def _scan_fresh(view: View, questions: Questions, plan: _Plan, base: Neighbors) -> Neighbors:
+    """Returns every fresh row that may belong into a result: those that score at least the last row of the base."""
+    floors = _NO_FLOOR[: len(questions)] if len(questions) <= _NO_FLOOR.size else np.full(len(questions), -np.inf, "f4")
+    if base.rows.shape[1] >= plan.fetch and int(base.counts.min()) >= plan.fetch:
+        floors = np.ascontiguousarray(base.scores[:, plan.fetch - 1])
+    wanted = Wanted(
+        k=min(plan.fetch, view.num_fresh_live),
+        floors=floors,
+        allowed=view.fresh_live,
+        norm=view.fresh.index.largest_norm,
+    )
+    return scan(view.fresh.index.vectors[: view.num_fresh_rows], questions.vectors, wanted)
+
+
+def _search_fresh(view: View, questions: Questions, num_wanted: int) -> Neighbors:
+    """Returns the best fresh rows, by hashes or by both parts of a score, so many that a tie may be cut by rows."""
     queries, rows = questions.fused(), view.fresh_rows()
     if queries is None or rows is None:
-        index, bound = view.fresh.index, view.num_fresh_rows
-        found = index.search(questions.vectors, num_wanted, allowed=view.fresh_live, num_rows=bound)
-    else:
-        found = fused_search(rows, queries, num_wanted, allowed=view.fresh_live)
-    return [_scored(found, i, view.fresh.item_ids) for i in range(len(questions))]
+        hashed, bound = view.fresh.hashed, view.num_fresh_rows
+        index = view.fresh.index if hashed is None else hashed
+        return index.search(questions.vectors, num_wanted, allowed=view.fresh_live, num_rows=bound)
+    return fused_search(rows, queries, num_wanted, allowed=view.fresh_live)
 
 
-def _may_miss(best: Hits, from_fresh: _Scored, k: int) -> bool:
+def _may_miss(best: Hits, last: float, k: int) -> bool:
     """Whether a fresh row that was not fetched may belong into a result of `k`: it ties, or the result is short."""
-    return len(best.item_ids) < k or -from_fresh[-1][0] >= best.scores[-1]
-
-
-def _scored(found: Neighbors, query: int, item_ids: Sequence[str]) -> _Scored:
-    used = int(found.counts[query])
-    scores = (-found.scores[query, :used]).tolist()
-    return [(score, item_ids[row]) for score, row in zip(scores, found.rows[query, :used].tolist(), strict=True)]
-
-
-def _hits(scored: _Scored, banned: frozenset[str], k: int) -> Hits:
-    ordered = sorted(pair for pair in scored if pair[1] not in banned)[:k]
-    scores = -np.array([score for score, _ in ordered], dtype=np.float32)
-    return Hits(item_ids=[item_id for _, item_id in ordered], scores=scores)
+    return len(best.item_ids) < k or last >= best.scores[-1]

@@ -10,13 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from index import view
+from index import fresh, view
 from index.attribute_growth import GrowingAttributes
 from index.attributes import ColumnSpec
 from index.bags import Bags
 from index.conditions import Condition, Equals, ItemIn, Not, Present
 from index.factory import IndexConfig, build_index
 from index.live import LiveIndex, LiveSubset
+from index.lsh_parameters import LshParameters
 from index.protocols import SearchOptions
 from index.sparse import SparseIndex
 
@@ -64,7 +65,7 @@ def _is_even(item_id: str) -> bool:
 
 
 class LiveIndexMachine(RuleBasedStateMachine):
-    """Writes and searches both, with bags or without; a small compaction threshold makes that happen too."""
+    """Writes, merges and searches, with bags or without; a small compaction threshold makes that happen too."""
 
     @initialize(base=st.dictionaries(item_ids, items), kind=st.sampled_from(["flat", "lsh"]), content=st.booleans())
     def build(self, base: dict[str, Item], kind: str, content: bool) -> None:
@@ -114,6 +115,16 @@ class LiveIndexMachine(RuleBasedStateMachine):
             self._check(subset, set(filter(_is_even, self.items)), asked, k, option)
 
     @rule()
+    def merge(self) -> None:
+        assert self.live.merge()
+        assert self.live.counts().base == len(self.items)
+
+    @rule()
+    def hash_fresh(self) -> None:
+        self.live.hash_fresh()
+        assert self.live._view.fresh.hashed is not None
+
+    @rule()
     def tell_apart(self) -> None:
         self.live.tell_apart(lambda item_ids: np.array([_is_even(item_id) for item_id in item_ids], dtype=np.bool_))
 
@@ -135,7 +146,8 @@ class LiveIndexMachine(RuleBasedStateMachine):
         assert [scores[item_id] for item_id in hits.item_ids] == hits.scores.tolist()
         pairs = [(-scores[item_id], item_id.encode()) for item_id in hits.item_ids]
         assert pairs == sorted(set(pairs))
-        if self.exact_base or exact or candidates is not None or k >= len(eligible):
+        exact |= self.exact_base and self.live._view.fresh.hashed is None
+        if exact or candidates is not None or k >= len(eligible):
             assert hits.item_ids == expected
 
     @rule(wanted=id_lists)
@@ -171,7 +183,8 @@ class TestLiveIndex(LiveIndexMachine.TestCase):
     settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
 
     def setUp(self) -> None:
-        self._least, view._MIN_DEAD_ROWS = view._MIN_DEAD_ROWS, 3
+        self._kept = view._MIN_DEAD_ROWS, fresh.HASHING
+        view._MIN_DEAD_ROWS, fresh.HASHING = 3, LshParameters(bits=1, tables=1, probes=1)
 
     def tearDown(self) -> None:
-        view._MIN_DEAD_ROWS = self._least
+        view._MIN_DEAD_ROWS, fresh.HASHING = self._kept

@@ -1,0 +1,150 @@
+"""What base and fresh part found, as one result in the one order by item id.
+
+Both lists are ordered by score descending, then row ascending. Base rows ascend by id, fresh rows do not: so two lists
+are merged by scores alone, and only where a fresh row ties with its neighbor in the result are ids compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit, types
+
+from index.protocols import FloatArray, Hits, Neighbors, RowArray
+
+Banned = Sequence[frozenset[str]]
+"""Ids that no result may hold, one set a query; empty where no query excludes anything."""
+
+
+def found_alone(found: Neighbors, item_ids: Sequence[str], k: int, banned: Banned) -> list[Hits]:
+    """Returns the results of rows whose order is that of their ids; rows beyond k are there to make up for exclusions.
+
+    Args:
+        found: Of each query.
+        item_ids: By row.
+        k: Items wanted.
+        banned: See `Banned`.
+    """
+    hits = []
+    for query, count in enumerate(found.counts.tolist()):
+        some = min(k, count) if not banned else count
+        ids = [item_ids[row] for row in found.rows[query, :some].tolist()]
+        hits.append(_kept(ids, found.scores[query, :some], k, banned[query] if banned else frozenset()))
+    return hits
+
+
+class Parts:
+    """The two parts of a view, with the ids of their rows."""
+
+    def __init__(self, base_ids: Sequence[str], fresh_ids: Sequence[str], *, num_base_rows: int) -> None:
+        """Takes ids by row; those of the base ascend."""
+        self._base_ids = base_ids
+        self._fresh_ids = fresh_ids
+        self._num_base_rows = num_base_rows
+
+    def joined(self, base: Neighbors, fresh: Neighbors, k: int, *, fetch: int, banned: Banned) -> list[Hits]:
+        """Returns results from what both parts found.
+
+        Args:
+            base: Best rows of the base for each query.
+            fresh: Best fresh rows.
+            k: Items wanted.
+            fetch: As many, and those that exclusions may remove.
+            banned: See `Banned`.
+        """
+        num_queries = base.counts.size
+        wanted = min(fetch if banned else k, base.rows.shape[1] + fresh.rows.shape[1])
+        places = np.empty((num_queries, wanted), dtype=np.int64)
+        scores = np.empty((num_queries, wanted), dtype=np.float32)
+        counts = np.empty(num_queries, dtype=np.int64)
+        _join(
+            base.rows,
+            base.scores,
+            base.counts,
+            fresh.rows,
+            fresh.scores,
+            fresh.counts,
+            self._num_base_rows,
+            places,
+            scores,
+            counts,
+        )
+        hits = []
+        for query, count in enumerate(counts.tolist()):
+            out = banned[query] if banned else frozenset()
+            if count < 0:
+                hits.append(self._by_id(base, fresh, query, k, out))
+            else:
+                hits.append(_kept(self._ids(places[query, :count]), scores[query, :count], k, out))
+        return hits
+
+    def _ids(self, places: RowArray) -> list[str]:
+        base_ids, fresh_ids, first = self._base_ids, self._fresh_ids, self._num_base_rows
+        return [base_ids[place] if place < first else fresh_ids[place - first] for place in places.tolist()]
+
+    def _by_id(self, base: Neighbors, fresh: Neighbors, query: int, k: int, banned: frozenset[str]) -> Hits:
+        pairs = [
+            (-score, item_ids[row])
+            for found, item_ids in ((base, self._base_ids), (fresh, self._fresh_ids))
+            for score, row in zip(
+                found.scores[query, : found.counts[query]].tolist(),
+                found.rows[query, : found.counts[query]].tolist(),
+                strict=True,
+            )
+        ]
+        pairs.sort()
+        scores = -np.array([score for score, _ in pairs], dtype=np.float32)
+        return _kept([item_id for _, item_id in pairs], scores, k, banned)
+
+
+def _kept(item_ids: list[str], scores: FloatArray, k: int, banned: frozenset[str]) -> Hits:
+    if banned and not banned.isdisjoint(item_ids):
+        kept = [place for place, item_id in enumerate(item_ids) if item_id not in banned]
+        item_ids, scores = [item_ids[place] for place in kept], scores[kept]
+    if len(item_ids) > k:
+        item_ids, scores = item_ids[:k], scores[:k]
+    return Hits(item_ids, scores)
+
+
+_ROWS_2D = types.Array(types.int64, 2, "C", readonly=True)
+_SCORES_2D = types.Array(types.float32, 2, "C", readonly=True)
+_COUNTS = types.Array(types.int64, 1, "C", readonly=True)
+
+
+@njit(
+    types.void(
+        _ROWS_2D,
+        _SCORES_2D,
+        _COUNTS,
+        _ROWS_2D,
+        _SCORES_2D,
+        _COUNTS,
+        types.int64,
+        types.int64[:, ::1],
+        types.float32[:, ::1],
+        types.int64[::1],
+    ),
+    cache=True,
+    nogil=True,
+)
+def _join(  # type: ignore[no-untyped-def]
+    base_rows, base_scores, base_counts, fresh_rows, fresh_scores, fresh_counts, first_fresh, places, scores, counts
+):
+    """Writes the best places of each query, fresh row r as `first_fresh + r`; a count of -1 where ids must decide."""
+    for query in range(counts.size):
+        i, j, last, was_fresh = 0, 0, np.float32(np.inf), False
+        num_base, num_fresh = base_counts[query], fresh_counts[query]
+        wanted = min(places.shape[1], num_base + num_fresh)
+        counts[query] = wanted
+        for slot in range(min(wanted + 1, num_base + num_fresh)):  # one more may tie with the last
+            is_fresh = i == num_base or (j < num_fresh and fresh_scores[query, j] > base_scores[query, i])
+            score = fresh_scores[query, j] if is_fresh else base_scores[query, i]
+            if score == last and (is_fresh or was_fresh):
+                counts[query] = -1
+                break
+            if slot < wanted:
+                places[query, slot] = first_fresh + fresh_rows[query, j] if is_fresh else base_rows[query, i]
+                scores[query, slot] = score
+            last, was_fresh = score, is_fresh
+            i, j = i + (not is_fresh), j + is_fresh
