@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from index import bitmap, checks
+from index import checks
 from index.faiss_library import load_faiss, num_threads
 from index.flat import FlatIndex
 from index.gpu import MOST, DeviceCopy
@@ -87,8 +87,7 @@ class InvertedLists:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
         num_rows = self.exact.num_rows
         queries = checks.check_queries(queries, k, dim=self.exact.dim)
-        checks.check_allowed(allowed, num_rows)
-        num_allowed = num_rows if allowed is None else bitmap.count(allowed, num_rows)
+        num_allowed = checks.count_allowed(allowed, num_rows)
         num_candidates = min(k, num_allowed) * probing.rerank
         probes = math.ceil(probing.probes * num_rows / max(num_allowed, 1))
         if num_candidates >= num_allowed or _is_selective(num_allowed, num_rows, probes / self.lists.nlist, allowed):
@@ -111,16 +110,16 @@ class InvertedLists:
         faiss = load_faiss("ivf")
         selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
         parameters = faiss.IVFSearchParameters(nprobe=probes, sel=selector)
-        # FAISS keeps the number of threads by calling thread, so each call says it.
-        faiss.omp_set_num_threads(num_threads(threads))
+        # FAISS keeps the number of threads by calling thread, so each call says it. More than there are queries would
+        # only wait for each other, each taking a core.
+        faiss.omp_set_num_threads(min(num_threads(threads), queries.shape[0]))
         rows: RowArray = self.lists.search(queries, num_wanted, params=parameters)[1]
         return rows
 
     def _completed(self, queries: FloatArray, found: Neighbors, allowed: RowBitmap | None, wanted: int) -> Neighbors:
         short = np.flatnonzero(found.counts < wanted)
         if short.size:
-            exact = self.exact.search(queries[short], found.rows.shape[1], allowed=allowed)
-            found.rows[short], found.scores[short], found.counts[short] = exact.rows, exact.scores, exact.counts
+            found.put(short, self.exact.search(queries[short], found.rows.shape[1], allowed=allowed))
         return found
 
     def resident_bytes(self) -> int:
@@ -147,11 +146,7 @@ def _aligned_bytes(size: int) -> int:
 
 def _joined(found: list[Neighbors], k: int) -> Neighbors:
     if not found:
-        return Neighbors(
-            rows=np.empty((0, k), dtype=np.int64),
-            scores=np.empty((0, k), dtype=np.float32),
-            counts=np.empty(0, dtype=np.int64),
-        )
+        return Neighbors.none(0, k)
     return Neighbors(
         rows=np.concatenate([some.rows for some in found]),
         scores=np.concatenate([some.scores for some in found]),
