@@ -85,11 +85,14 @@ def limited(threads: int) -> Iterator[None]:
     """Limits every library to some threads; those that take the number with a call get it there."""
     before = faiss.omp_get_max_threads(), numba.get_num_threads()
     with threadpool_limits(threads):
-        faiss.omp_set_num_threads(threads)
-        numba.set_num_threads(min(threads, CORES))
+        _set(threads, threads)
         yield
-    faiss.omp_set_num_threads(before[0])
-    numba.set_num_threads(before[1])
+    _set(*before)
+
+
+def _set(faiss_threads: int, numba_threads: int) -> None:
+    faiss.omp_set_num_threads(faiss_threads)
+    numba.set_num_threads(min(numba_threads, CORES))
 
 
 def entrant(opened: Opened, data: VectorSet, setting: Setting) -> Entrant:
@@ -172,6 +175,7 @@ def _in_turns(
     with limited(threads):
         for turn in range(-1, effort.rounds):  # the first warms up
             for place, one in enumerate(entrants):
+                _set(threads, threads)  # again: a search of the one before may have set another number
                 search = one.opened.built.at(one.setting, threads=threads)
                 if turn < 0:
                     once(search, 0.0)
