@@ -1,4 +1,7 @@
-"""Names of the columns that every data folder has or may have; the id columns name the hash domains of ids too."""
+"""Names of the columns that every data folder has or may have; the id columns name the hash domains of ids too.
+
+`RANK`, `SCORE` and `ANSWERED_FROM` are columns of a table of recommended items.
+"""
 
 from __future__ import annotations
 
@@ -7,3 +10,7 @@ USER_ID = "user_id"
 TIMESTAMP = "timestamp"
 WEIGHT = "weight"
 SPLIT = "split"
+
+RANK = "rank"
+SCORE = "score"
+ANSWERED_FROM = "answered_from"

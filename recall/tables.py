@@ -13,7 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
+from recall.column_names import ANSWERED_FROM as ANSWERED_FROM
 from recall.column_names import ITEM_ID as ITEM_ID
+from recall.column_names import RANK as RANK
+from recall.column_names import SCORE as SCORE
 from recall.column_names import SPLIT as SPLIT
 from recall.column_names import TIMESTAMP as TIMESTAMP
 from recall.column_names import USER_ID as USER_ID

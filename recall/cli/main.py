@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from index.errors import VectorIndexError
-from recall.cli import compare, evaluate, export, load, reading, rebuild, serve, train, writing
+from recall.cli import compare, evaluate, export, load, reading, rebuild, recommend, serve, train, writing
 from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
 
@@ -32,6 +32,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     rebuild.rebuild,
     evaluate.evaluate,
     compare.compare,
+    recommend.recommend,
     serve.serve,
     reading.query,
     reading.similar,
