@@ -88,6 +88,12 @@ def check_allowed(allowed: RowBitmap | None, num_rows: int) -> None:
         )
 
 
+def count_allowed(allowed: RowBitmap | None, num_rows: int) -> int:
+    """Returns how many of `num_rows` rows a checked bitmap allows, all for None; raises as `check_allowed` does."""
+    check_allowed(allowed, num_rows)
+    return num_rows if allowed is None else bitmap.count(allowed, num_rows)
+
+
 def _fault(vector: FloatArray) -> str:
     for name, where in (("NaN", np.isnan(vector)), ("infinite", np.isinf(vector))):
         if where.any():

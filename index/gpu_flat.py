@@ -97,8 +97,7 @@ class GpuFlatIndex:
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns the exact top `k`; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
-        checks.check_allowed(allowed, self.num_rows)
-        num_allowed = self.num_rows if allowed is None else bitmap.count(allowed, self.num_rows)
+        num_allowed = checks.count_allowed(allowed, self.num_rows)
         wanted = min(k, num_allowed)
         num_fetched = self._num_fetched(wanted, num_allowed)
         if wanted == num_allowed or num_fetched > MOST:
@@ -109,12 +108,7 @@ class GpuFlatIndex:
         found = ranked(queries, self._exact.vectors, rows, min(k, self.num_rows))
         doubtful = np.flatnonzero(~self._proven(queries, scores, rows, wanted))
         if doubtful.size:
-            exact = self._exact.search(queries[doubtful], k, allowed=allowed)
-            found.rows[doubtful], found.scores[doubtful], found.counts[doubtful] = (
-                exact.rows,
-                exact.scores,
-                exact.counts,
-            )
+            found.put(doubtful, self._exact.search(queries[doubtful], k, allowed=allowed))
         return found
 
     def _num_fetched(self, wanted: int, num_allowed: int) -> int:

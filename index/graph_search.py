@@ -142,11 +142,6 @@ def lost_recall(rows: WalkedRows, coded: WalkedRows) -> float:
 def _found(rows: WalkedRows, queries: FloatArray, wanted: int, *, breadth: int) -> RowArray:
     kept = max(breadth, wanted + wanted // 8)
     plan = Walk(capacity=kept, kept=kept, breadth=breadth, wanted=wanted, allowed=None, threads=1)
-    shape = (queries.shape[0], wanted)
-    result = Neighbors(
-        rows=np.full(shape, -1, dtype=np.int64),
-        scores=np.zeros(shape, dtype=np.float32),
-        counts=np.zeros(queries.shape[0], dtype=np.int64),
-    )
+    result = Neighbors.none(queries.shape[0], wanted)
     rows.search(queries, plan, result)
     return result.rows

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from index import bitmap, checks
+from index import checks
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.faiss_library import load_faiss
 from index.flat import FlatIndex
@@ -177,9 +177,8 @@ class HnswIndex:
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
-        checks.check_allowed(allowed, self.num_rows)
-        result = _blank(queries.shape[0], min(k, self.num_rows))
-        num_allowed = self.num_rows if allowed is None else bitmap.count(allowed, self.num_rows)
+        num_allowed = checks.count_allowed(allowed, self.num_rows)
+        result = Neighbors.none(queries.shape[0], min(k, self.num_rows))
         if num_allowed == 0:
             return result
         plan = self._plan(min(k, num_allowed), num_allowed, allowed)
@@ -187,8 +186,7 @@ class HnswIndex:
             return self._exact.search(queries, k, allowed=allowed)
         if self._rows.search(queries, plan, result):
             short = np.flatnonzero(result.counts < plan.wanted)
-            exact = self._exact.search(queries[short], k, allowed=allowed)
-            result.rows[short], result.scores[short], result.counts[short] = exact.rows, exact.scores, exact.counts
+            result.put(short, self._exact.search(queries[short], k, allowed=allowed))
         return result
 
     def _plan(self, wanted: int, num_allowed: int, allowed: RowBitmap | None) -> Walk:
@@ -209,14 +207,6 @@ class HnswIndex:
             allowed=None if allowed is None or num_allowed == self.num_rows else np.ascontiguousarray(allowed),
             threads=self._search_threads,
         )
-
-
-def _blank(num_queries: int, width: int) -> Neighbors:
-    return Neighbors(
-        rows=np.full((num_queries, width), -1, dtype=np.int64),
-        scores=np.full((num_queries, width), -np.inf, dtype=np.float32),
-        counts=np.zeros(num_queries, dtype=np.int64),
-    )
 
 
 def _built(vectors: FloatArray, parameters: HnswParameters) -> LinkLists:

@@ -99,7 +99,7 @@ class InvertedLists:
             some = queries[start : start + size]
             rows = self._probe(some, num_candidates, probes, probing.threads, allowed)
             found.append(self._completed(some, ranked(some, self.exact.vectors, rows, k), allowed, min(k, num_allowed)))
-        return found[0] if len(found) == 1 else _joined(found, k)
+        return found[0] if len(found) == 1 else Neighbors.joined(found or [Neighbors.none(0, k)])
 
     def _probe(
         self, queries: FloatArray, num_wanted: int, probes: int, threads: int, allowed: RowBitmap | None
@@ -142,13 +142,3 @@ def _is_selective(num_allowed: int, num_rows: int, share_read: float, allowed: R
 def _aligned_bytes(size: int) -> int:
     # FAISS rounds the room of a list of blocks up to a power of two, from 256 on.
     return 0 if size == 0 else max(256, 1 << (size - 1).bit_length())
-
-
-def _joined(found: list[Neighbors], k: int) -> Neighbors:
-    if not found:
-        return Neighbors.none(0, k)
-    return Neighbors(
-        rows=np.concatenate([some.rows for some in found]),
-        scores=np.concatenate([some.scores for some in found]),
-        counts=np.concatenate([some.counts for some in found]),
-    )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from index import bitmap, checks
+from index import checks
 from index.flat import checked_bound
 from index.lsh_families import draw
 from index.lsh_file import read_buckets, write_buckets
@@ -24,7 +24,6 @@ from index.lsh_rows import LshRows
 from index.lsh_rules import for_data
 from index.lsh_search import Request, Searcher
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
-from index.topk import gather_neighbors
 
 
 class LshIndex:
@@ -116,11 +115,9 @@ class LshIndex:
         published = self._rows.published
         num_rows = checked_bound(num_rows, published.num_rows)
         queries = checks.check_queries(queries, k, dim=self.dim)
-        checks.check_allowed(allowed, num_rows)
-        num_allowed = num_rows if allowed is None else bitmap.count(allowed, num_rows)
+        num_allowed = checks.count_allowed(allowed, num_rows)
         if num_allowed == 0 or queries.shape[0] == 0:
-            blank = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-            return gather_neighbors([blank] * queries.shape[0], min(k, num_rows))
+            return Neighbors.none(queries.shape[0], min(k, num_rows))
         request = Request.of(self._parameters, k, num_rows=num_rows, num_allowed=num_allowed, allowed=allowed)
         searcher = Searcher(self._rows, published, request)
         if num_allowed < num_rows and request.probes * num_rows >> self._parameters.bits >= num_allowed:

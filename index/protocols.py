@@ -38,6 +38,33 @@ class Neighbors:
     scores: FloatArray
     counts: RowArray
 
+    @classmethod
+    def none(cls, num_queries: int, width: int) -> Neighbors:
+        """Returns slots of which none is used yet, to be filled by the search that makes them."""
+        return cls(
+            rows=np.full((num_queries, width), -1, dtype=np.int64),
+            scores=np.full((num_queries, width), -np.inf, dtype=np.float32),
+            counts=np.zeros(num_queries, dtype=np.int64),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Neighbors]) -> Neighbors:
+        """Returns the results of one part of the queries after the other, all of one width; at least one part."""
+        return cls(
+            rows=np.concatenate([part.rows for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            counts=np.concatenate([part.counts for part in parts]),
+        )
+
+    def put(self, places: RowArray, found: Neighbors) -> None:
+        """Writes what was found for a few queries over their results; for the search that made both.
+
+        Args:
+            places: [len(found.counts)] int64, which queries these are.
+            found: Their results, of the same width.
+        """
+        self.rows[places], self.scores[places], self.counts[places] = found.rows, found.scores, found.counts
+
 
 @dataclass(frozen=True, slots=True)
 class Hits:

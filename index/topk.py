@@ -32,14 +32,12 @@ def best(rows: RowArray, scores: FloatArray, k: int) -> tuple[RowArray, FloatArr
 
 def gather_neighbors(found: Sequence[tuple[RowArray, FloatArray]], width: int) -> Neighbors:
     """Joins ordered results of several queries to one value of `width` slots a query."""
-    rows = np.full((len(found), width), -1, dtype=np.int64)
-    scores = np.full((len(found), width), -np.inf, dtype=np.float32)
-    counts = np.zeros(len(found), dtype=np.int64)
-    for i, (query_rows, query_scores) in enumerate(found):
-        rows[i, : query_rows.size] = query_rows
-        scores[i, : query_rows.size] = query_scores
-        counts[i] = query_rows.size
-    return Neighbors(rows=rows, scores=scores, counts=counts)
+    joined = Neighbors.none(len(found), width)
+    for i, (rows, scores) in enumerate(found):
+        joined.rows[i, : rows.size] = rows
+        joined.scores[i, : rows.size] = scores
+        joined.counts[i] = rows.size
+    return joined
 
 
 def top_k(scores: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
