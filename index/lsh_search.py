@@ -96,9 +96,9 @@ class Searcher:
         if len(starts) == 1:
             return self._some(queries)
         if threads <= 1:
-            return _joined([self._some(queries[start : start + _AT_ONCE]) for start in starts])
+            return Neighbors.joined([self._some(queries[start : start + _AT_ONCE]) for start in starts])
         with ThreadPoolExecutor(threads) as pool:
-            return _joined(list(pool.map(lambda start: self._some(queries[start : start + _AT_ONCE]), starts)))
+            return Neighbors.joined(list(pool.map(lambda start: self._some(queries[start : start + _AT_ONCE]), starts)))
 
     def exact(self, queries: FloatArray) -> Neighbors:
         """Returns the neighbors of checked queries by exact search."""
@@ -127,11 +127,3 @@ class Searcher:
             rows, offsets = candidates(memory, queries, slots, counts, request.limits)
         scores = score_rows(queries, self._vectors, rows, offsets=offsets)
         return ordered(rows, scores, offsets, k=request.k, width=request.width)
-
-
-def _joined(parts: list[Neighbors]) -> Neighbors:
-    return Neighbors(
-        rows=np.concatenate([part.rows for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        counts=np.concatenate([part.counts for part in parts]),
-    )
