@@ -141,6 +141,38 @@ class TuningReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceReply:
+    """Whether to rebuild; the fields are those of `recall.v1.Advice`."""
+
+    rebuild: bool
+    reason: str
+    share_fresh: float
+    share_deleted: float
+    share_unsaved: float
+    audited_recall: float | None
+    merges: int
+    last_merge_seconds: float
+    last_merge_error: str
+    is_merging: bool
+
+    @classmethod
+    def from_message(cls, advice: pb.Advice) -> AdviceReply:
+        """Returns the message as a value."""
+        return cls(
+            rebuild=advice.rebuild,
+            reason=advice.reason,
+            share_fresh=advice.share_fresh,
+            share_deleted=advice.share_deleted,
+            share_unsaved=advice.share_unsaved,
+            audited_recall=advice.audited_recall if advice.HasField("audited_recall") else None,
+            merges=advice.merges,
+            last_merge_seconds=advice.last_merge_seconds,
+            last_merge_error=advice.last_merge_error,
+            is_merging=advice.is_merging,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReply:
     """What a server serves; the fields are those of `recall.v1.GetStatusResponse`, columns as name to kind."""
 
@@ -161,6 +193,7 @@ class StatusReply:
     user_features: Mapping[str, str]
     last_switch_error: str
     index_tuning: TuningReply | None = None
+    advice: AdviceReply | None = None
 
     @classmethod
     def from_message(cls, reply: pb.GetStatusResponse) -> StatusReply:
@@ -183,6 +216,7 @@ class StatusReply:
             user_features={feature.name: feature.kind for feature in reply.user_features},
             last_switch_error=reply.last_switch_error,
             index_tuning=TuningReply.from_message(reply.index_tuning) if reply.HasField("index_tuning") else None,
+            advice=AdviceReply.from_message(reply.advice) if reply.HasField("advice") else None,
         )
 
 

@@ -42,8 +42,21 @@ class ServeConfig(BaseModel):
         follow_interval_seconds: Time between two looks for writes of other processes.
         watch_interval_seconds: Time between two looks at which snapshot is current.
         switch_retry_seconds: Time until a current snapshot that could not be loaded is tried again.
+        request_id_seconds: How long the request ids of writes are kept, at least.
+        vacuum_interval_seconds: Time between two clearings of the catalogue's file, of request ids that are over and of
+            what was removed since. The erasure of a user starts one at once.
         fresh_share: Least share of each recall's results that are items which the served model has never seen in
             training, as far as there are any; see `recall.live.exploration`. 0 leaves results as they score.
+        merge: Whether items written since the base was built are merged into a new base in memory, in the background;
+            see `recall.live.upkeep`.
+        merge_fresh_share: Share of fresh items among all above which that is done.
+        merge_deleted_share: Share of deleted and replaced rows of the base above which that is done.
+        merge_least_rows: Fresh items and deleted rows below which it never is.
+        merge_time_share: Share of the time that merges may take, one after the other.
+        hash_fresh_rows: Fresh items from which they are searched by hashes instead of a scan; 0 never does so. Measured
+            by `scripts/benchmark_fresh.py`.
+        upkeep_interval_seconds: Time between two looks at whether the index is to be merged or hashed.
+        rebuild_share: Share of items written or deleted since the snapshot above which a rebuild is advised.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,4 +64,14 @@ class ServeConfig(BaseModel):
     follow_interval_seconds: float = Field(default=0.2, gt=0)
     watch_interval_seconds: float = Field(default=0.5, gt=0)
     switch_retry_seconds: float = Field(default=60.0, gt=0)
+    request_id_seconds: float = Field(default=86_400.0, ge=60, le=30 * 86_400)
+    vacuum_interval_seconds: float = Field(default=60.0, gt=0)
     fresh_share: float = Field(default=0.0, ge=0, lt=1)
+    merge: bool = True
+    merge_fresh_share: float = Field(default=0.05, gt=0, le=1)
+    merge_deleted_share: float = Field(default=0.2, gt=0, le=1)
+    merge_least_rows: int = Field(default=2_000, ge=1)
+    merge_time_share: float = Field(default=0.25, gt=0, le=1)
+    hash_fresh_rows: int = Field(default=100_000, ge=0)
+    upkeep_interval_seconds: float = Field(default=1.0, gt=0)
+    rebuild_share: float = Field(default=0.3, gt=0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index.protocols import Parameters
+from recall.live.advice import Advice
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.tuning import TuningFacts
@@ -22,7 +23,7 @@ class Status:
         snapshot: Folder name of the snapshot.
         catalog_uuid: The catalogue.
         num_base: Rows of the base index, live or not.
-        num_fresh: Live items written since the snapshot.
+        num_fresh: Live items written since the base was built, by a rebuild or a merge in memory.
         num_deleted: Rows of the base that were deleted or replaced.
         num_items: Items that can be retrieved.
         num_skipped: Stored items that are damaged or that the model cannot embed.
@@ -34,6 +35,7 @@ class Status:
         item_attributes: Columns of an item that filters may use, features among them.
         user_features: Model inputs of a user, as those of an item.
         last_switch_error: Why the current snapshot is not served; empty where it is.
+        advice: Whether to rebuild.
     """
 
     model_id: str
@@ -53,9 +55,12 @@ class Status:
     item_attributes: tuple[FeatureSpec, ...]
     user_features: tuple[FeatureSpec, ...]
     last_switch_error: str
+    advice: Advice
 
 
-def status_of(generation: Generation, catalog: Catalog, *, num_skipped: int, last_switch_error: str) -> Status:
+def status_of(
+    generation: Generation, catalog: Catalog, *, num_skipped: int, last_switch_error: str, advice: Advice
+) -> Status:
     """Collects the status of a generation and its catalogue."""
     sequence, counts = generation.index.sequence, generation.index.counts()
     trained, stored = generation.model.schema, catalog.schema
@@ -77,6 +82,7 @@ def status_of(generation: Generation, catalog: Catalog, *, num_skipped: int, las
         item_attributes=stored.item_attributes,
         user_features=_merged(trained.user_features, stored.user_features),
         last_switch_error=last_switch_error,
+        advice=advice,
     )
 
 

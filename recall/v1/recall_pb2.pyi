@@ -405,8 +405,32 @@ class IndexTuning(_message.Message):
     tried: _containers.RepeatedCompositeFieldContainer[IndexTrial]
     def __init__(self, target_recall: _Optional[float] = ..., k: _Optional[int] = ..., memory_budget_bytes: _Optional[int] = ..., recall: _Optional[float] = ..., reached: _Optional[bool] = ..., message: _Optional[str] = ..., tried: _Optional[_Iterable[_Union[IndexTrial, _Mapping]]] = ...) -> None: ...
 
+class Advice(_message.Message):
+    __slots__ = ("rebuild", "reason", "share_fresh", "share_deleted", "share_unsaved", "audited_recall", "merges", "last_merge_seconds", "last_merge_error", "is_merging")
+    REBUILD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FRESH_FIELD_NUMBER: _ClassVar[int]
+    SHARE_DELETED_FIELD_NUMBER: _ClassVar[int]
+    SHARE_UNSAVED_FIELD_NUMBER: _ClassVar[int]
+    AUDITED_RECALL_FIELD_NUMBER: _ClassVar[int]
+    MERGES_FIELD_NUMBER: _ClassVar[int]
+    LAST_MERGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LAST_MERGE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    IS_MERGING_FIELD_NUMBER: _ClassVar[int]
+    rebuild: bool
+    reason: str
+    share_fresh: float
+    share_deleted: float
+    share_unsaved: float
+    audited_recall: float
+    merges: int
+    last_merge_seconds: float
+    last_merge_error: str
+    is_merging: bool
+    def __init__(self, rebuild: _Optional[bool] = ..., reason: _Optional[str] = ..., share_fresh: _Optional[float] = ..., share_deleted: _Optional[float] = ..., share_unsaved: _Optional[float] = ..., audited_recall: _Optional[float] = ..., merges: _Optional[int] = ..., last_merge_seconds: _Optional[float] = ..., last_merge_error: _Optional[str] = ..., is_merging: _Optional[bool] = ...) -> None: ...
+
 class GetStatusResponse(_message.Message):
-    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error", "item_attributes", "index_tuning")
+    __slots__ = ("model_id", "sequence", "snapshot", "catalog_uuid", "num_base", "num_fresh", "num_deleted", "num_items", "num_skipped", "index_kind", "index_parameters", "dim", "item_features", "user_features", "last_switch_error", "advice", "item_attributes", "index_tuning")
     class IndexParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -429,6 +453,7 @@ class GetStatusResponse(_message.Message):
     ITEM_FEATURES_FIELD_NUMBER: _ClassVar[int]
     USER_FEATURES_FIELD_NUMBER: _ClassVar[int]
     LAST_SWITCH_ERROR_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     ITEM_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     INDEX_TUNING_FIELD_NUMBER: _ClassVar[int]
     model_id: str
@@ -446,6 +471,7 @@ class GetStatusResponse(_message.Message):
     item_features: _containers.RepeatedCompositeFieldContainer[Feature]
     user_features: _containers.RepeatedCompositeFieldContainer[Feature]
     last_switch_error: str
+    advice: Advice
     item_attributes: _containers.RepeatedCompositeFieldContainer[Feature]
     index_tuning: IndexTuning
-    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ..., item_attributes: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., index_tuning: _Optional[_Union[IndexTuning, _Mapping]] = ...) -> None: ...
+    def __init__(self, model_id: _Optional[str] = ..., sequence: _Optional[int] = ..., snapshot: _Optional[str] = ..., catalog_uuid: _Optional[str] = ..., num_base: _Optional[int] = ..., num_fresh: _Optional[int] = ..., num_deleted: _Optional[int] = ..., num_items: _Optional[int] = ..., num_skipped: _Optional[int] = ..., index_kind: _Optional[str] = ..., index_parameters: _Optional[_Mapping[str, str]] = ..., dim: _Optional[int] = ..., item_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., user_features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., last_switch_error: _Optional[str] = ..., advice: _Optional[_Union[Advice, _Mapping]] = ..., item_attributes: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., index_tuning: _Optional[_Union[IndexTuning, _Mapping]] = ...) -> None: ...
