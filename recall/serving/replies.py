@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from recall.live.convert import item_to_message
 from recall.live.query import AnsweredFrom, Result
 from recall.live.service import ItemView
@@ -84,6 +86,7 @@ def status_response(status: Status) -> pb.GetStatusResponse:
         user_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.user_features],
         last_switch_error=status.last_switch_error,
         index_tuning=None if status.index_tuning is None else _tuning(status.index_tuning),
+        advice=pb.Advice(**asdict(status.advice)),
     )
 
 
