@@ -1,13 +1,15 @@
 """The catalogue: the only truth about items, users and interactions.
 
-Every written item row takes the next sequence number inside its write transaction, deletions too; whoever serves
-follows `changes`. The file format is described in `recall/live/catalog_file.py`. Rows are checked when they are read:
-one damaged item or user never stops the others.
+Every written item row takes the next sequence number inside its write transaction, deletions too, and so does each
+write of users or events (`recall/live/catalog_writes.py`); whoever serves follows `changes`. The file format is
+described in `recall/live/catalog_file.py`. Rows are checked when they are read: one
+damaged item or user never stops the others.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,21 +18,28 @@ from pydantic import ValidationError
 
 from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile, create_file
+from recall.live.catalog_requests import RequestTable
 from recall.live.catalog_rows import (
     ITEM_COLUMNS,
     ItemRow,
-    item_values,
     meta_checksum,
-    tombstone_values,
+    rows_of,
     user_features,
-    user_values,
 )
-from recall.live.convert import to_payload
+from recall.live.catalog_writes import (
+    CatalogWrite,
+    Changed,
+    DeleteItems,
+    PutItems,
+    Transaction,
+    add_interactions,
+    put_users,
+)
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
+from recall.live.writes import RequestKey, Written
 from recall.schema import DataSchema, FeatureMap
 
 _NEW_COPY = "restore a copy, or load the data into a new file"
-_IDS_PER_STATEMENT = 500
 
 
 class Catalog:
@@ -49,6 +58,7 @@ class Catalog:
         if row[2] != meta_checksum(str(row[0]), str(row[1])):
             raise CatalogError(f"{file.path} is damaged: its table meta does not fit its checksum; {_NEW_COPY}")
         self._uuid: str = row[0]
+        self._requests = RequestTable(self._uuid)
         try:
             self._schema = DataSchema.model_validate_json(row[1])
         except ValidationError as error:
@@ -108,7 +118,7 @@ class Catalog:
         self.close()
 
     def last_sequence(self) -> int:
-        """Returns the number of the last item write, 0 before the first."""
+        """Returns the number of the last write, 0 before the first."""
         with self._file.reading() as connection:
             return self._sequence(connection)
 
@@ -118,14 +128,7 @@ class Catalog:
         Returns:
             The sequence number of the last one, `last`; item `i` took `last - len(items) + 1 + i`.
         """
-        rows = [(item.item_id, to_payload(item.features, item.attributes)) for item in items]
-        with self._file.writing() as connection:
-            before = self._sequence(connection)
-            connection.executemany(
-                "INSERT OR REPLACE INTO items (sequence, item_id, deleted, payload, checksum) VALUES (?, ?, ?, ?, ?)",
-                (item_values(sequence, *row) for sequence, row in enumerate(rows, start=before + 1)),
-            )
-            return _advance(connection, before + len(rows))
+        return self.write([CatalogWrite(change=PutItems(items))])[0].sequence
 
     def delete_items(self, item_ids: Sequence[str]) -> tuple[int, int]:
         """Replaces items by tombstones in one transaction; unknown and deleted ids are ignored.
@@ -133,16 +136,53 @@ class Catalog:
         Returns:
             The sequence number of the last write, and how many items were deleted.
         """
+        written = self.write([CatalogWrite(change=DeleteItems(item_ids))])[0]
+        return written.sequence, written.count
+
+    def write(self, writes: Sequence[CatalogWrite]) -> list[Written]:
+        """Makes changes in one transaction, one after the other; durable when it returns, and all or none.
+
+        A write whose request id is stored changes nothing and returns what the first one did.
+
+        Raises:
+            InvalidRequestError: A request id named another request before, or an update does not fit what is stored.
+            NotFoundError: An item to be updated is not stored.
+        """
         with self._file.writing() as connection:
             before = last = self._sequence(connection)
-            for item_id in item_ids:
-                done = connection.execute(
-                    "UPDATE items SET sequence = ?1, deleted = ?3, payload = ?4, checksum = ?5"
-                    " WHERE item_id = ?2 AND deleted = 0",
-                    tombstone_values(last + 1, item_id),
-                )
-                last += done.rowcount
-            return _advance(connection, last), last - before
+            done = []
+            for write in writes:
+                known = None if write.request is None else self._requests.find(connection, write.request)
+                if known is None:
+                    changed = write.change.run(Transaction(connection=connection, before=last, find_items=self._find))
+                    last = changed.sequence
+                    known = _written(write, changed)
+                    if write.request is not None:
+                        self._requests.keep(connection, write.request, known, now=int(time.time()))
+                done.append(known)
+            if last > before:
+                _advance(connection, last)
+            return done
+
+    def find_request(self, request: RequestKey) -> Written | None:
+        """Returns what the first request of this id wrote, None where there was none.
+
+        Raises:
+            InvalidRequestError: The first one had another content.
+        """
+        with self._file.reading() as connection:
+            return self._requests.find(connection, request)
+
+    def tidy(self, *, forget_before: int) -> bool:
+        """Forgets request ids kept before a moment, in seconds since 1970, and empties the log; returns `empty_log`."""
+        with self._file.writing() as connection:
+            self._requests.forget(connection, forget_before)
+        return self._file.empty_log()
+
+    def vacuum(self) -> bool:
+        """Writes the file anew, the smallest that holds everything; writers wait. Returns whether the log is empty."""
+        self._file.rewrite()
+        return self._file.empty_log()
 
     def get_item(self, item_id: str) -> StoredItem | None:
         """Returns a stored item, or None where it is unknown or deleted.
@@ -158,15 +198,45 @@ class Catalog:
             raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
         return None if item is None or item.deleted else item
 
+    def get_items(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Returns those items that are stored and not deleted, by id.
+
+        Raises:
+            CatalogError: A row is damaged.
+        """
+        with self._file.reading() as connection:
+            return dict(self._find(connection, item_ids))
+
+    def list_items(self, after: str, *, limit: int, most_bytes: int) -> tuple[list[StoredItem], str]:
+        """Returns the items that follow an id, item id ascending in UTF-8 byte order; damaged ones are among them.
+
+        Args:
+            after: The id; it need not be stored. Empty for the first items.
+            limit: Most items to return, at least 1.
+            most_bytes: Stop before the payloads are longer, but not before the first item.
+
+        Returns:
+            The items, and the id that the others follow; empty where there are no others.
+        """
+        query = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id > ? AND deleted = 0 ORDER BY item_id LIMIT ?"
+        items: list[StoredItem] = []
+        last, size_bytes = after, 0
+        with self._file.reading() as connection:
+            for row in map(ItemRow._make, connection.execute(query, (after, limit + 1)).fetchall()):
+                size_bytes += len(row.payload) if isinstance(row.payload, bytes) else 0
+                if len(items) == limit or (items and size_bytes > most_bytes):
+                    return items, last
+                if row.shown_id <= last:
+                    seen = f"item {row.shown_id!r} stands behind {last!r}"
+                    raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
+                last = row.shown_id
+                items.append(self._stored(row))
+        return items, ""
+
     def changed_items(self, items: Sequence[ItemRecord]) -> list[ItemRecord]:
         """Returns those items that are not stored exactly like this, in the given order."""
-        stored: dict[str, ItemRow] = {}
         with self._file.reading() as connection:
-            for start in range(0, len(items), _IDS_PER_STATEMENT):
-                item_ids = [item.item_id for item in items[start : start + _IDS_PER_STATEMENT]]
-                marks = ",".join("?" * len(item_ids))
-                rows = connection.execute(f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id IN ({marks})", item_ids)
-                stored.update((row.shown_id, row) for row in map(ItemRow._make, rows))
+            stored = {row.shown_id: row for row in rows_of(connection, [item.item_id for item in items])}
         return [item for item in items if item.item_id not in stored or not stored[item.item_id].holds(item)]
 
     def num_items(self) -> int:
@@ -206,19 +276,13 @@ class Catalog:
         self._require_all(num_seen, last)
 
     def put_users(self, users: Sequence[UserRecord]) -> int:
-        """Inserts or replaces users in one transaction.
+        """Inserts or replaces users in one transaction, which takes no sequence number: for loading.
 
         Returns:
             How many were not stored exactly like this before.
         """
-        rows = [user_values(user) for user in users]
         with self._file.writing() as connection:
-            return connection.executemany(
-                "INSERT INTO users (user_id, payload, checksum) VALUES (?, ?, ?) ON CONFLICT (user_id) DO UPDATE"
-                " SET payload = excluded.payload, checksum = excluded.checksum"
-                " WHERE payload <> excluded.payload OR checksum <> excluded.checksum",
-                rows,
-            ).rowcount
+            return put_users(connection, users)
 
     def get_user(self, user_id: str) -> FeatureMap | None:
         """Returns the raw features of a user, or None where the user is unknown.
@@ -238,16 +302,13 @@ class Catalog:
         return features
 
     def add_interactions(self, interactions: Sequence[InteractionRecord]) -> int:
-        """Appends events in one transaction; an event that is stored already is ignored.
+        """Appends events in one transaction, which takes no sequence number: for loading.
 
         Returns:
-            How many were new.
+            How many were not stored already.
         """
         with self._file.writing() as connection:
-            return connection.executemany(
-                "INSERT OR IGNORE INTO interactions (user_id, item_id, timestamp) VALUES (?, ?, ?)",
-                [(event.user_id, event.item_id, event.timestamp) for event in interactions],
-            ).rowcount
+            return add_interactions(connection, interactions)
 
     def history(self, user_id: str, limit: int) -> tuple[str, ...]:
         """Returns the last `limit` distinct items of a user, oldest first: by time, then by insertion."""
@@ -269,12 +330,20 @@ class Catalog:
             return dict(connection.execute("SELECT item_id, count(*) FROM interactions GROUP BY item_id"))
 
     def _sequence(self, connection: sqlite3.Connection) -> int:
-        query = "SELECT sequence, (SELECT coalesce(max(sequence), 0) FROM items) FROM counter"
-        counted, greatest = connection.execute(query).fetchone() or (None, None)
-        if counted is None or counted != greatest:
-            seen = f"its counter of writes is {counted!r}, its last write {greatest!r}"
+        query = "SELECT sequence, item_sequence, (SELECT coalesce(max(sequence), 0) FROM items) FROM counter"
+        last, counted, greatest = connection.execute(query).fetchone() or (None, None, None)
+        if counted is None or counted != greatest or not isinstance(last, int) or last < counted:
+            seen = f"its counters of writes are {last!r} and {counted!r}, its last one of an item {greatest!r}"
             raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
-        return int(counted)
+        return last
+
+    def _find(self, connection: sqlite3.Connection, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        rows = rows_of(connection, item_ids)
+        items = {row.shown_id: self._stored(row) for row in rows}
+        for item_id, item in items.items():
+            if item.damage:
+                raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
+        return {item_id: item for item_id, item in items.items() if not item.deleted}
 
     def _rows(self, after: int, limit: int) -> list[ItemRow]:
         query = f"SELECT {ITEM_COLUMNS} FROM items WHERE sequence > ? ORDER BY sequence LIMIT ?"
@@ -320,6 +389,10 @@ class Catalog:
             return [name for (name,) in connection.execute(query, (sequence,))]
 
 
-def _advance(connection: sqlite3.Connection, sequence: int) -> int:
-    connection.execute("UPDATE counter SET sequence = ?", (sequence,))
-    return sequence
+def _advance(connection: sqlite3.Connection, sequence: int) -> None:
+    items = "SELECT coalesce(max(sequence), 0) FROM items"
+    connection.execute(f"UPDATE counter SET sequence = ?, item_sequence = ({items})", (sequence,))
+
+
+def _written(write: CatalogWrite, changed: Changed) -> Written:
+    return Written(sequence=changed.sequence, count=changed.count, model_id=write.model_id, warnings=write.warnings)

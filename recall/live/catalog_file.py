@@ -1,16 +1,19 @@
 """The file of a catalogue: its format, the checks before it is opened, its connections and their errors.
 
-Format version 1: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 1.
+Format version 2: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 2.
 
     meta          one row: uuid of the catalogue, data schema as JSON, checksum
-    counter       one row: number of the last item write, which is also the greatest key of items
+    counter       one row: number of the last write, and that of the last item write, the greatest key of items
     items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload
     users         one row a user
     interactions  one row an event, in order of insertion; (user, item, timestamp) is unique
+    requests      one row a request id, see `recall/live/catalog_requests.py`
 
 Payloads are described in `recall/live/convert.py`, the checksums of meta, items and users in
 `recall/live/catalog_rows.py`; interactions have none: a damaged one changes a count or a history by one event.
-Commits are synchronous=FULL: durable once acknowledged. Until the first release, version 1 may still change.
+Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete), and
+gone from the log once that was emptied. Older versions are brought up to date where they are opened
+(`recall/live/catalog_migration.py`). Until the first release, version 2 may still change.
 """
 
 from __future__ import annotations
@@ -25,17 +28,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
+from recall.live.catalog_migration import FORMAT_VERSION, OLDEST_VERSION, REQUESTS, REQUESTS_BY_TIME, migrate
 from recall.live.catalog_rows import meta_checksum
 from recall.schema import DataSchema
 
-FORMAT_VERSION = 1
 APPLICATION_ID = int.from_bytes(b"RCAT")
 BUSY_TIMEOUT_SECONDS = 30.0
+_LOG_TIMEOUT_SECONDS = 0.25  # writers wait while the log is being emptied
 
 _MAGIC = b"SQLite format 3\x00"
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE meta (uuid TEXT NOT NULL, schema TEXT NOT NULL, checksum INTEGER NOT NULL);
-CREATE TABLE counter (sequence INTEGER NOT NULL);
+CREATE TABLE counter (sequence INTEGER NOT NULL, item_sequence INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE items (
     sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE, deleted INTEGER NOT NULL, payload BLOB NOT NULL,
     checksum INTEGER NOT NULL
@@ -45,7 +49,9 @@ CREATE TABLE interactions (
     insertion INTEGER PRIMARY KEY, user_id TEXT NOT NULL, item_id TEXT NOT NULL, timestamp INTEGER NOT NULL,
     UNIQUE (user_id, timestamp, item_id)
 );
-INSERT INTO counter VALUES (0);
+{REQUESTS};
+{REQUESTS_BY_TIME};
+INSERT INTO counter VALUES (0, 0);
 """
 
 
@@ -76,6 +82,7 @@ def create_file(path: Path, schema: DataSchema) -> None:
 def _fill(path: Path, schema: DataSchema) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before there is a table
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         connection.executescript(_TABLES)
@@ -117,9 +124,10 @@ def check_header(path: Path) -> None:
     if int.from_bytes(application_id) != APPLICATION_ID:
         seen = f"its application id is {application_id!r}, not {APPLICATION_ID.to_bytes(4)!r}"
         raise CatalogError(f"{path} is an SQLite file of another program: {seen}; name a file that `recall load` made")
-    if version != FORMAT_VERSION:
+    if not OLDEST_VERSION <= version <= FORMAT_VERSION:
         cure = "update this program" if version > FORMAT_VERSION else "load the data into a new file"
-        raise CatalogError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}: {cure}")
+        reads = f"{OLDEST_VERSION} to {FORMAT_VERSION}"
+        raise CatalogError(f"{path} has format version {version}; this program reads {reads}: {cure}")
     _check_size(path, header, size_bytes)
 
 
@@ -191,6 +199,7 @@ class CatalogFile:
         self._readers: deque[sqlite3.Connection] = deque()
         with translated_errors(path):
             self._writer = self._connect()
+            migrate(self._writer)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -221,6 +230,32 @@ class CatalogFile:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
 
+    def empty_log(self) -> bool:
+        """Moves the log into the file and truncates it, and gives free pages back; returns whether the log is empty.
+
+        It is not where another process reads at this moment: try again later.
+        """
+        with translated_errors(self.path):
+            self._require_open()
+            connection = self._connect(_LOG_TIMEOUT_SECONDS)
+            try:
+                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not is_busy
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                return False
+            finally:
+                connection.close()
+
+    def rewrite(self) -> None:
+        """Writes the whole file anew, without any gap; takes its size in free disk space, and writers wait."""
+        with self._write_lock, translated_errors(self.path):
+            self._require_open()
+            self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # for files of version 1
+            self._writer.execute("VACUUM")
+
     def close(self) -> None:
         """Closes every connection once it is returned; a second call does nothing."""
         with self._write_lock:
@@ -239,13 +274,14 @@ class CatalogFile:
             except IndexError:  # another thread took the last one
                 return
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, timeout_seconds: float | None = None) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._uri,
             uri=True,
-            timeout=BUSY_TIMEOUT_SECONDS,
+            timeout=BUSY_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds,
             isolation_level=None,
             check_same_thread=False,  # a connection is lent to one thread at a time
         )
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
         return connection

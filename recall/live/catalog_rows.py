@@ -5,21 +5,27 @@ The checksum of a row is the CRC-32 (IEEE 802.3, as in zlib) of these bytes, num
     meta   uuid, "\n", schema
     items  sequence, " ", 0 or for a deletion 1, " ", id, "\n", payload
     users  id, "\n", payload
+
+Those of requests are described in `recall/live/catalog_requests.py`.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 
-from recall.live.convert import from_payload, to_payload
+from recall.live.convert import from_payload, item_from_payload, item_payload, to_payload
 from recall.live.records import ItemRecord, StoredItem, UserRecord
 from recall.schema import FeatureMap
 
 ITEM_COLUMNS = "sequence, CAST(item_id AS BLOB), deleted, CAST(payload AS BLOB), checksum"
 """What `ItemRow` reads; as BLOB, because SQLite's Python module refuses text that is no UTF-8 any more."""
+
+_IDS_PER_STATEMENT = 500
 
 ItemValues: TypeAlias = tuple[int, str, int, bytes, int]
 UserValues: TypeAlias = tuple[str, bytes, int]
@@ -30,9 +36,10 @@ def meta_checksum(catalog_uuid: str, schema: str) -> int:
     return _checksum(f"{catalog_uuid}\n".encode(), schema.encode())
 
 
-def item_values(sequence: int, item_id: str, payload: bytes) -> ItemValues:
+def item_values(sequence: int, item: ItemRecord) -> ItemValues:
     """Returns sequence, id, deleted, payload and checksum, as they are stored."""
-    return sequence, item_id, 0, payload, _checksum(f"{sequence} 0 {item_id}\n".encode(), payload)
+    payload = item_payload(item)
+    return sequence, item.item_id, 0, payload, _checksum(f"{sequence} 0 {item.item_id}\n".encode(), payload)
 
 
 def tombstone_values(sequence: int, item_id: str) -> ItemValues:
@@ -79,20 +86,31 @@ class ItemRow(NamedTuple):
         """Returns the item of a whole row."""
         item_id = self.name.decode()
         try:
-            features, attributes = from_payload(self.payload)
+            item = item_from_payload(item_id, self.payload)
         except DecodeError as error:  # written so by another program
             return StoredItem(item_id=item_id, sequence=self.sequence, damage=f"its payload is unreadable: {error}")
         return StoredItem(
             item_id=item_id,
             sequence=self.sequence,
             deleted=bool(self.deleted),
-            features=features,
-            attributes=attributes,
+            features=item.features,
+            attributes=item.attributes,
+            available_from=item.available_from,
+            available_until=item.available_until,
         )
 
     def holds(self, item: ItemRecord) -> bool:
         """Returns whether this is a whole row of just this item."""
-        return self.payload == to_payload(item.features, item.attributes) and not self.deleted and self.is_whole
+        return self.payload == item_payload(item) and not self.deleted and self.is_whole
+
+
+def rows_of(connection: sqlite3.Connection, item_ids: Sequence[str]) -> Iterator[ItemRow]:
+    """Yields the rows of those items that there are, deleted and damaged ones among them, in no order."""
+    for start in range(0, len(item_ids), _IDS_PER_STATEMENT):
+        some = item_ids[start : start + _IDS_PER_STATEMENT]
+        marks = ",".join("?" * len(some))
+        rows = connection.execute(f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id IN ({marks})", some)
+        yield from map(ItemRow._make, rows)
 
 
 def _checksum(head: bytes, content: bytes) -> int:

@@ -12,10 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recall.errors import FieldViolation
-from recall.live.records import ItemRecord
+from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.schema import DataSchema, FeatureMap, FeatureSpec, FeatureValue
 from recall.v1 import recall_pb2 as pb
 from recall.values import MAX_ID_BYTES, checked_value
+
+MAX_SECONDS = 253_402_300_799
+"""The last second of the year 9999: a greater time is in another unit than seconds."""
 
 
 def features_to_messages(features: FeatureMap) -> dict[str, pb.FeatureValue]:
@@ -23,10 +26,16 @@ def features_to_messages(features: FeatureMap) -> dict[str, pb.FeatureValue]:
     return {name: _to_message(value) for name, value in features.items()}
 
 
-def item_to_message(item_id: str, features: FeatureMap, *, attributes: FeatureMap) -> pb.Item:
-    """Returns the item as clients see it."""
+def item_to_message(
+    item_id: str, features: FeatureMap, *, attributes: FeatureMap, window: tuple[int | None, int | None] = (None, None)
+) -> pb.Item:
+    """Returns the item as clients see it; `window` is when it is available, from and until."""
     return pb.Item(
-        item_id=item_id, features=features_to_messages(features), attributes=features_to_messages(attributes)
+        item_id=item_id,
+        features=features_to_messages(features),
+        attributes=features_to_messages(attributes),
+        available_from=window[0],
+        available_until=window[1],
     )
 
 
@@ -84,9 +93,55 @@ def item_from_message(
     attributes, more_violations, more_unknown = features_from_message(
         message.attributes, schema.item_attributes, path=f"{path}.attributes"
     )
+    record = ItemRecord(
+        item_id=message.item_id,
+        features=features,
+        attributes=attributes,
+        available_from=message.available_from if message.HasField("available_from") else None,
+        available_until=message.available_until if message.HasField("available_until") else None,
+    )
     id_violations = check_id(message.item_id, path=f"{path}.item_id")
-    record = ItemRecord(item_id=message.item_id, features=features, attributes=attributes)
-    return record, id_violations + violations + more_violations, unknown + more_unknown
+    all_violations = id_violations + violations + more_violations + check_window(record, path=path)
+    return record, all_violations, unknown + more_unknown
+
+
+def user_from_message(
+    message: pb.User, schema: DataSchema, *, path: str
+) -> tuple[UserRecord, list[FieldViolation], list[str]]:
+    """Checks a user from the wire: its id and features; as `item_from_message`."""
+    features, violations, unknown = features_from_message(
+        message.features, schema.user_features, path=f"{path}.features"
+    )
+    violations = check_id(message.user_id, path=f"{path}.user_id") + violations
+    return UserRecord(user_id=message.user_id, features=features), violations, unknown
+
+
+def interaction_from_message(
+    message: pb.Interaction, now: int, *, path: str
+) -> tuple[InteractionRecord, list[FieldViolation]]:
+    """Checks an event from the wire; one without a time is of `now`."""
+    timestamp = message.timestamp if message.HasField("timestamp") else now
+    violations = check_id(message.user_id, path=f"{path}.user_id") + check_id(message.item_id, path=f"{path}.item_id")
+    violations += _check_seconds(timestamp, path=f"{path}.timestamp")
+    return InteractionRecord(user_id=message.user_id, item_id=message.item_id, timestamp=timestamp), violations
+
+
+def check_window(item: ItemRecord, *, path: str) -> list[FieldViolation]:
+    """Returns what is wrong with the moments between which an item is available."""
+    start, end = item.available_from, item.available_until
+    violations = [] if start is None else _check_seconds(start, path=f"{path}.available_from")
+    violations += [] if end is None else _check_seconds(end, path=f"{path}.available_until")
+    if start is not None and end is not None and not violations and start >= end:
+        text = f"{end} is not after available_from {start}; send a later moment, or leave it out"
+        violations.append(FieldViolation(field=f"{path}.available_until", description=text))
+    return violations
+
+
+def _check_seconds(value: int, *, path: str) -> list[FieldViolation]:
+    if 0 <= value <= MAX_SECONDS:
+        return []
+    text = f"{value} is outside 0..{MAX_SECONDS}; send seconds since 1970, not milliseconds"
+    return [FieldViolation(field=path, description=text)]
 
 
 def check_id(value: str, *, path: str) -> list[FieldViolation]:
@@ -104,6 +159,29 @@ def to_payload(features: FeatureMap, attributes: FeatureMap) -> bytes:
     """Returns the bytes that the catalogue stores; equal values give equal bytes."""
     message = pb.Item(features=features_to_messages(features), attributes=features_to_messages(attributes))
     return message.SerializeToString(deterministic=True)
+
+
+def item_payload(item: ItemRecord) -> bytes:
+    """Returns the bytes that the catalogue stores of an item; equal items give equal bytes."""
+    window = item.available_from, item.available_until
+    message = item_to_message("", item.features, attributes=item.attributes, window=window)
+    return message.SerializeToString(deterministic=True)
+
+
+def item_from_payload(item_id: str, payload: bytes) -> ItemRecord:
+    """Returns the item that `item_payload` stored.
+
+    Raises:
+        google.protobuf.message.DecodeError: The bytes are not such a payload.
+    """
+    message = pb.Item.FromString(payload)
+    return ItemRecord(
+        item_id=item_id,
+        features=_from_stored(message.features),
+        attributes=_from_stored(message.attributes),
+        available_from=message.available_from if message.HasField("available_from") else None,
+        available_until=message.available_until if message.HasField("available_until") else None,
+    )
 
 
 def from_payload(payload: bytes) -> tuple[FeatureMap, FeatureMap]:

@@ -1,6 +1,7 @@
 """Keeps the index of one generation in step with the catalogue, whoever wrote to it.
 
-The catalogue holds one row an item: its latest state under the sequence number of its latest write. A row that moves
+The catalogue holds one row an item: its latest state under the sequence number of its latest write. Users and events
+are read from it when they are asked for, so of their writes the index takes the numbers alone. A row that moves
 on while it is being read would leave a gap below its new number, so the index names a new sequence only once a read
 came back short: then every write up to that number is reflected.
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,26 +20,12 @@ from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.item_vectors import embed_stored, same_features
 from recall.live.records import StoredItem
+from recall.live.trials import Trial
 from recall.live.twin_search import stored_token_sets
 from recall.schema import FeatureMap
 
 _logger = logging.getLogger(__name__)
 _BATCH_SIZE = 8192
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One item that was embedded before it was stored.
-
-    Attributes:
-        features: What was embedded.
-        vector: [dim] float32.
-        bag: Its one bag; None where the model has no sparse part.
-    """
-
-    features: FeatureMap
-    vector: FloatArray
-    bag: Bags | None
 
 
 class Follower:
@@ -102,7 +88,7 @@ class Follower:
     def _apply_twins(self, features: Mapping[str, FeatureMap], deleted: Sequence[str]) -> None:
         """Writes twins; called before the index is, whose sequence says what both reflect."""
         twins = self.generation.twins
-        if twins is not None:
+        if twins is not None and (features or deleted):
             twins.apply(list(features), stored_token_sets(twins.specs, list(features.values())), deleted=deleted)
 
     def _note(self, changes: Sequence[StoredItem], skipped: Mapping[str, str]) -> None:

@@ -1,9 +1,10 @@
 """The one path by which writes reach the catalogue and the index.
 
-    upsert -> trial embedding (no lock) -> queue -> one commit for everybody waiting -> index follows -> replies
+    write -> trial embedding (no lock) -> queue -> one commit for everybody waiting -> index follows -> replies
 
 Whoever gets the lock first commits for all that are in the queue; the others find their work done when the lock is
-theirs. A request is stored whole or not at all, and the failure of one never fails another.
+theirs. A request is stored whole or not at all, and the failure of one never fails another. A request whose id is
+stored writes nothing and gets the first reply.
 """
 
 from __future__ import annotations
@@ -12,34 +13,56 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from recall.errors import DeadlineError, FieldViolation, InvalidRequestError, UnavailableError
+from recall.errors import DeadlineError, UnavailableError
 from recall.live.catalog import Catalog
-from recall.live.follower import Follower, Trial
+from recall.live.catalog_writes import (
+    AddInteractions,
+    CatalogWrite,
+    Change,
+    DeleteItems,
+    DeleteUsers,
+    PutItems,
+    PutUsers,
+    UpdateItems,
+    merged_items,
+)
+from recall.live.follower import Follower
 from recall.live.generation import Embedder, Generation
-from recall.live.item_vectors import KnownFeatures, indexed_bags, known_features, usable_rows
-from recall.live.records import ItemRecord
-from recall.live.writes import DeleteResult, WarningCode, WriteResult, WriteWarning
+from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
+from recall.live.trials import Trial, check_users, tried_items, user_remarks
+from recall.live.update_mask import UpdateMask
+from recall.live.writes import DeleteResult, RecordResult, RequestKey, WriteResult, Written
 
-_MAX_GROUP_ITEMS = 4096
+_MAX_GROUP_SIZE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Write:
-    """One waiting request. The future holds sequence and number of deleted items."""
+    """One waiting request.
 
+    Attributes:
+        write: What to commit.
+        items: The items as they will be stored, unless another write comes between.
+        trials: Their embeddings.
+        embedded_by: Made them.
+        done: What was written.
+    """
+
+    write: CatalogWrite
     items: Sequence[ItemRecord] = ()
     trials: Mapping[str, Trial] = field(default_factory=dict)
     embedded_by: Embedder
-    deleted_ids: Sequence[str] = ()
-    done: Future[tuple[int, int]] = field(default_factory=Future)
+    done: Future[Written] = field(default_factory=Future)
 
 
 class Ingest:
-    """Takes writes from any thread and holds what is served."""
+    """Takes writes from any thread and holds what is served.
+
+    Every write can raise `CatalogError` where it cannot be stored, and `InvalidRequestError` where its request id named
+    another request before.
+    """
 
     def __init__(self, catalog: Catalog, generation: Generation) -> None:
         """Starts with the index as it is; call `follow` to replay what the catalogue has since."""
@@ -59,35 +82,73 @@ class Ingest:
         """Stored items that are damaged or that the served model cannot embed, with the reason."""
         return self._follower.skipped
 
-    def upsert(self, items: Sequence[ItemRecord], *, validate_only: bool = False) -> WriteResult:
+    def upsert(
+        self,
+        items: Sequence[ItemRecord],
+        *,
+        mask: UpdateMask | None = None,
+        request: RequestKey | None = None,
+        validate_only: bool = False,
+    ) -> WriteResult:
         """Stores items, all or none; durable and visible when it returns.
 
         Args:
             items: Each id once.
+            mask: Fields to change of items that are stored; None replaces whole items.
+            request: Names the request, so that a repeat is known.
             validate_only: Check and embed, but store nothing.
 
         Raises:
             InvalidRequestError: An item does not fit the model.
-            CatalogError: The items cannot be stored.
+            NotFoundError: An item to be changed is not stored.
         """
-        generation = self.generation
-        model, sequence = generation.model, generation.index.sequence
-        known = _checked(model, items)
-        trials = _tried(model, items, known)
-        warnings = [w for item, k in zip(items, known, strict=True) for w in _remarks(model, item, k)]
-        if not validate_only:
-            sequence, _ = self._submit(_Write(items=items, trials=trials, embedded_by=model))
-        return WriteResult(sequence=sequence, model_id=model.model_id, warnings=tuple(warnings))
+        written = None if validate_only else self._repeated(request)
+        if written is None:
+            model = self.generation.model
+            whole = items if mask is None else merged_items(items, self._stored(items), mask)
+            trials, remarks = tried_items(model, whole)
+            if validate_only:
+                sequence = self.generation.index.sequence
+                return WriteResult(sequence=sequence, model_id=model.model_id, warnings=remarks)
+            change = PutItems(items) if mask is None else UpdateItems(items, mask)
+            write = CatalogWrite(change=change, request=request, model_id=model.model_id, warnings=remarks)
+            written = self._submit(_Write(write=write, items=whole, trials=trials, embedded_by=model))
+        return WriteResult(sequence=written.sequence, model_id=written.model_id, warnings=written.warnings)
 
-    def delete(self, item_ids: Sequence[str]) -> DeleteResult:
-        """Deletes items, all or none; never returned again once this returns.
+    def delete(self, item_ids: Sequence[str], *, request: RequestKey | None = None) -> DeleteResult:
+        """Deletes items, all or none; never returned again once this returns."""
+        written = self._write(DeleteItems(item_ids), request)
+        return DeleteResult(sequence=written.sequence, model_id=written.model_id, num_deleted=written.count)
+
+    def upsert_users(
+        self, users: Sequence[UserRecord], *, request: RequestKey | None = None, validate_only: bool = False
+    ) -> WriteResult:
+        """Stores users, all or none; every recall from now on reflects them.
 
         Raises:
-            CatalogError: The deletion cannot be stored.
+            InvalidRequestError: A user does not fit the model.
         """
         model = self.generation.model
-        sequence, num_deleted = self._submit(_Write(deleted_ids=item_ids, embedded_by=model))
-        return DeleteResult(sequence=sequence, model_id=model.model_id, num_deleted=num_deleted)
+        remarks = user_remarks(model, users)
+        if validate_only:
+            check_users(model, users)
+            sequence = self.generation.index.sequence
+            return WriteResult(sequence=sequence, model_id=model.model_id, warnings=remarks)
+        written = self._repeated(request)
+        if written is None:
+            check_users(model, users)
+            written = self._write(PutUsers(users), request)
+        return WriteResult(sequence=written.sequence, model_id=written.model_id, warnings=remarks)
+
+    def delete_users(self, user_ids: Sequence[str], *, request: RequestKey | None = None) -> DeleteResult:
+        """Erases users with their interactions, all or none."""
+        written = self._write(DeleteUsers(user_ids), request)
+        return DeleteResult(sequence=written.sequence, model_id=written.model_id, num_deleted=written.count)
+
+    def record(self, interactions: Sequence[InteractionRecord], *, request: RequestKey | None = None) -> RecordResult:
+        """Stores events, all or none; every recall from now on reflects them."""
+        written = self._write(AddInteractions(interactions), request)
+        return RecordResult(sequence=written.sequence, model_id=written.model_id, num_recorded=written.count)
 
     def follow(self) -> None:
         """Applies what other processes wrote.
@@ -126,7 +187,22 @@ class Ingest:
                     "allow more time, or check that this server follows the catalogue that acknowledged the write"
                 )
 
-    def _submit(self, write: _Write) -> tuple[int, int]:
+    def _stored(self, items: Sequence[ItemRecord]) -> Mapping[str, StoredItem]:
+        return self._catalog.get_items([item.item_id for item in items])
+
+    def _repeated(self, request: RequestKey | None) -> Written | None:
+        """Returns what an earlier request of this id wrote, which is visible then, before anything is embedded."""
+        written = None if request is None else self._catalog.find_request(request)
+        if written is not None and written.sequence > self.generation.index.sequence:
+            self.follow()
+        return written
+
+    def _write(self, change: Change, request: RequestKey | None) -> Written:
+        model = self.generation.model
+        write = CatalogWrite(change=change, request=request, model_id=model.model_id)
+        return self._submit(_Write(write=write, embedded_by=model))
+
+    def _submit(self, write: _Write) -> Written:
         self._queue.append(write)
         with self._lock:
             while not write.done.done():
@@ -139,15 +215,16 @@ class Ingest:
 
     def _next_group(self) -> list[_Write]:
         group = [self._queue.popleft()]
-        num_items = len(group[0].items)
-        while group[0].items and self._queue and self._queue[0].items and num_items < _MAX_GROUP_ITEMS:
+        size = group[0].write.change.size
+        while self._queue and size < _MAX_GROUP_SIZE:
             group.append(self._queue.popleft())
-            num_items += len(group[-1].items)
+            size += group[-1].write.change.size
         return group
 
     def _write_group(self, group: Sequence[_Write]) -> None:
         try:
-            result, trials = self._commit([self._retried(write) for write in group])
+            retried = [self._retried(write) for write in group]
+            written = self._catalog.write([write.write for write in retried])
         except Exception as error:  # goes to those who wait for it
             if len(group) == 1:
                 group[0].done.set_exception(error)
@@ -155,16 +232,16 @@ class Ingest:
                 for write in group:
                     self._write_group([write])
             return
-        self._publish(group, result, trials)
+        self._publish(group, written, {i: trial for write in retried for i, trial in write.trials.items()})
 
-    def _publish(self, group: Sequence[_Write], result: tuple[int, int], trials: Mapping[str, Trial]) -> None:
+    def _publish(self, group: Sequence[_Write], written: Sequence[Written], trials: Mapping[str, Trial]) -> None:
         try:
             self._catch_up(trials)
         except Exception as error:  # goes to those who wait for it
             for write in group:
                 write.done.set_exception(error)
         else:
-            for write in group:
+            for write, result in zip(group, written, strict=True):
                 write.done.set_result(result)
 
     def _retried(self, write: _Write) -> _Write:
@@ -172,15 +249,9 @@ class Ingest:
         model = self.generation.model
         if write.embedded_by is model:
             return write
-        trials = _tried(model, write.items, _checked(model, write.items))
-        return _Write(items=write.items, trials=trials, embedded_by=model, deleted_ids=write.deleted_ids)
-
-    def _commit(self, group: Sequence[_Write]) -> tuple[tuple[int, int], dict[str, Trial]]:
-        if group[0].deleted_ids:
-            return self._catalog.delete_items(group[0].deleted_ids), {}
-        items = {item.item_id: item for write in group for item in write.items}  # the last of equal ids stays
-        trials = {item_id: trial for write in group for item_id, trial in write.trials.items()}
-        return (self._catalog.put_items(list(items.values())), 0), trials
+        trials, remarks = tried_items(model, write.items)
+        renewed = replace(write.write, model_id=model.model_id, warnings=remarks)
+        return _Write(write=renewed, items=write.items, trials=trials, embedded_by=model)
 
     def _catch_up(self, trials: Mapping[str, Trial]) -> None:
         self._follower.catch_up(trials)
@@ -195,50 +266,3 @@ def _release(group: Sequence[_Write]) -> None:
     for write in group:
         if not write.done.done():  # an interrupt of the thread that wrote for them
             write.done.set_exception(UnavailableError("the writing thread was interrupted; send the write again"))
-
-
-def _checked(model: Embedder, items: Sequence[ItemRecord]) -> list[KnownFeatures]:
-    known = [known_features(model.schema.item_features, item.features) for item in items]
-    violations = [
-        FieldViolation(field=f"items[{position}].features.{name}", description=problem)
-        for position, features in enumerate(known)
-        for name, problem in features.problems.items()
-    ]
-    if violations:
-        raise InvalidRequestError(violations)
-    return known
-
-
-def _tried(model: Embedder, items: Sequence[ItemRecord], known: Sequence[KnownFeatures]) -> dict[str, Trial]:
-    if not items:
-        return {}
-    encoded = model.encode_items([item.item_id for item in items], [k.features for k in known])
-    unusable = np.flatnonzero(~usable_rows(encoded.vectors))
-    if len(unusable):
-        text = "the served model makes no usable vector of its features; look for extreme numbers"
-        raise InvalidRequestError([FieldViolation(field=f"items[{p}].features", description=text) for p in unusable])
-    bags = indexed_bags(encoded)
-    return {
-        item.item_id: Trial(
-            features=item.features,
-            vector=encoded.vectors[row],
-            bag=None if bags is None else bags.take(np.array([row])),
-        )
-        for row, item in enumerate(items)
-    }
-
-
-def _remarks(model: Embedder, item: ItemRecord, known: KnownFeatures) -> list[WriteWarning]:
-    unknown = sorted(item.features.keys() - {spec.name for spec in model.schema.item_features})
-    remarks = [
-        WriteWarning(
-            item_id=item.item_id,
-            code=WarningCode.UNKNOWN_FEATURE,
-            message=f"feature {name!r} is not known to the served model; it is stored for the next one",
-        )
-        for name in unknown
-    ]
-    if not known.features:
-        message = "no feature of the item is known to the served model; its vector says nothing about it"
-        remarks.append(WriteWarning(item_id=item.item_id, code=WarningCode.LOW_INFORMATION, message=message))
-    return remarks

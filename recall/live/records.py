@@ -15,11 +15,15 @@ class ItemRecord:
         item_id: What clients call it.
         features: Raw model inputs by name.
         attributes: Columns that only filters use.
+        available_from: First second since 1970 at which it may be returned; None: it always was.
+        available_until: First second at which it may not be any more; None: that never comes.
     """
 
     item_id: str
     features: FeatureMap = field(default_factory=dict)
     attributes: FeatureMap = field(default_factory=dict)
+    available_from: int | None = None
+    available_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,8 @@ class StoredItem:
         deleted: Whether it was a deletion; features and attributes are empty then.
         features: Raw model inputs by name; vectors are read-only.
         attributes: Columns that only filters use.
+        available_from: First second since 1970 at which it may be returned; None: it always was.
+        available_until: First second at which it may not be any more; None: that never comes.
         damage: What is wrong with the stored row and the cure; nothing else of it is known then. Empty for a whole row.
     """
 
@@ -40,6 +46,8 @@ class StoredItem:
     deleted: bool = False
     features: FeatureMap = field(default_factory=dict)
     attributes: FeatureMap = field(default_factory=dict)
+    available_from: int | None = None
+    available_until: int | None = None
     damage: str = ""
 
 

@@ -14,15 +14,18 @@ from recall.live.config import ServeConfig
 from recall.live.exploration import explorable
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.ingest import Ingest
+from recall.live.listing import MAX_PAGE_BYTES, ItemPage, PageQuery, page_token
 from recall.live.periodic import Periodic
 from recall.live.query import RecallQuery, Result, SimilarQuery
-from recall.live.records import ItemRecord, StoredItem
+from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.retriever import Retriever
 from recall.live.snapshot import load_generation
 from recall.live.status import Status, status_of
+from recall.live.update_mask import UpdateMask
 from recall.live.upkeep import Upkeep
+from recall.live.vacuum import Vacuum
 from recall.live.watcher import FAILURES, FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
-from recall.live.writes import DeleteResult, WriteResult
+from recall.live.writes import DeleteResult, RecordResult, RequestKey, WriteResult
 from recall.schema import DataSchema
 
 _logger = logging.getLogger(__name__)
@@ -63,6 +66,9 @@ class RecallSystem:
         self._config = config
         self._upkeep = Upkeep(lambda: self.generation.index, config)
         self._upkeep.start()
+        self._vacuum = Vacuum(
+            catalog, keep_seconds=config.request_id_seconds, interval_seconds=config.vacuum_interval_seconds
+        )
         self._follow_error = ""
         self._following = Periodic(
             self._follow, interval_seconds=config.follow_interval_seconds, name="recall-follow-catalog"
@@ -125,13 +131,36 @@ class RecallSystem:
         """Returns the neighbours of an item; see `Retriever.similar`."""
         return self._retriever.similar(self.generation, query)
 
-    def upsert(self, items: Sequence[ItemRecord], *, validate_only: bool = False) -> WriteResult:
+    def upsert(
+        self,
+        items: Sequence[ItemRecord],
+        *,
+        mask: UpdateMask | None = None,
+        request: RequestKey | None = None,
+        validate_only: bool = False,
+    ) -> WriteResult:
         """Stores items, all or none, durable and visible when it returns; see `Ingest.upsert`."""
-        return self._ingest.upsert(items, validate_only=validate_only)
+        return self._ingest.upsert(items, mask=mask, request=request, validate_only=validate_only)
 
-    def delete(self, item_ids: Sequence[str]) -> DeleteResult:
+    def delete(self, item_ids: Sequence[str], *, request: RequestKey | None = None) -> DeleteResult:
         """Deletes items, never returned again once this returns; see `Ingest.delete`."""
-        return self._ingest.delete(item_ids)
+        return self._ingest.delete(item_ids, request=request)
+
+    def upsert_users(
+        self, users: Sequence[UserRecord], *, request: RequestKey | None = None, validate_only: bool = False
+    ) -> WriteResult:
+        """Stores users, all or none; the next recall reflects them. See `Ingest.upsert_users`."""
+        return self._ingest.upsert_users(users, request=request, validate_only=validate_only)
+
+    def delete_users(self, user_ids: Sequence[str], *, request: RequestKey | None = None) -> DeleteResult:
+        """Erases users with their interactions, and has the file cleared of them; see `Ingest.delete_users`."""
+        result = self._ingest.delete_users(user_ids, request=request)
+        self._vacuum.wake()
+        return result
+
+    def record(self, interactions: Sequence[InteractionRecord], *, request: RequestKey | None = None) -> RecordResult:
+        """Stores events, all or none; the next recall reflects them. See `Ingest.record`."""
+        return self._ingest.record(interactions, request=request)
 
     def get(self, item_id: str) -> ItemView:
         """Returns what is stored of an item.
@@ -147,6 +176,25 @@ class RecallSystem:
             raise NotFoundError(f"item {item_id!r} is not stored; upsert it first")
         return ItemView(
             item=item, retrievable=item_id in generation.index, model_id=generation.model.model_id, sequence=sequence
+        )
+
+    def page(self, query: PageQuery) -> ItemPage:
+        """Returns one page of the stored items, item id ascending in UTF-8 byte order.
+
+        Raises:
+            CatalogError: The catalogue cannot be read.
+        """
+        generation = self.generation
+        sequence = generation.index.sequence
+        stored, last = self._catalog.list_items(query.after, limit=query.size, most_bytes=MAX_PAGE_BYTES)
+        whole = tuple(item for item in stored if not item.damage)
+        return ItemPage(
+            items=whole,
+            retrievable=tuple(item.item_id in generation.index for item in whole),
+            damaged=tuple(item.item_id for item in stored if item.damage),
+            next_token=page_token(last) if last else "",
+            model_id=generation.model.model_id,
+            sequence=sequence,
         )
 
     def status(self) -> Status:
@@ -175,6 +223,7 @@ class RecallSystem:
         """Stops following and closes the catalogue; a second call does nothing."""
         self._watching.close(timeout_seconds=_CLOSE_SECONDS)
         self._following.close(timeout_seconds=_CLOSE_SECONDS)
+        self._vacuum.close(timeout_seconds=_CLOSE_SECONDS)
         self._upkeep.close(timeout_seconds=_CLOSE_SECONDS)
         self._catalog.close()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from recall.live.convert import item_to_message
+from recall.live.listing import ItemPage
 from recall.live.query import AnsweredFrom, Result
+from recall.live.records import StoredItem
 from recall.live.service import ItemView
 from recall.live.status import Status
 from recall.live.tuning import TuningFacts
-from recall.live.writes import DeleteResult, WriteResult
+from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
 from recall.v1 import recall_pb2 as pb
 
 _ANSWERED_FROM = {
@@ -45,7 +48,7 @@ def similar_response(result: Result) -> pb.SimilarItemsResponse:
 
 def upsert_response(result: WriteResult) -> pb.UpsertItemsResponse:
     """Returns the answer of an `UpsertItems` call."""
-    warnings = [pb.Warning(item_id=w.item_id, code=w.code.value, message=w.message) for w in result.warnings]
+    warnings = _warnings(result.warnings)
     return pb.UpsertItemsResponse(sequence=result.sequence, model_id=result.model_id, warnings=warnings)
 
 
@@ -54,11 +57,42 @@ def delete_response(result: DeleteResult) -> pb.DeleteItemsResponse:
     return pb.DeleteItemsResponse(sequence=result.sequence, model_id=result.model_id, num_deleted=result.num_deleted)
 
 
+def upsert_users_response(result: WriteResult) -> pb.UpsertUsersResponse:
+    """Returns the answer of an `UpsertUsers` call."""
+    warnings = _warnings(result.warnings)
+    return pb.UpsertUsersResponse(sequence=result.sequence, model_id=result.model_id, warnings=warnings)
+
+
+def delete_users_response(result: DeleteResult) -> pb.DeleteUsersResponse:
+    """Returns the answer of a `DeleteUsers` call."""
+    return pb.DeleteUsersResponse(sequence=result.sequence, model_id=result.model_id, num_deleted=result.num_deleted)
+
+
+def record_response(result: RecordResult) -> pb.RecordInteractionsResponse:
+    """Returns the answer of a `RecordInteractions` call."""
+    return pb.RecordInteractionsResponse(
+        sequence=result.sequence, model_id=result.model_id, num_recorded=result.num_recorded
+    )
+
+
+def page_response(page: ItemPage) -> pb.ListItemsResponse:
+    """Returns the answer of a `ListItems` call."""
+    return pb.ListItemsResponse(
+        items=[_item(item) for item in page.items],
+        item_sequences=[item.sequence for item in page.items],
+        retrievable=page.retrievable,
+        next_page_token=page.next_token,
+        model_id=page.model_id,
+        sequence=page.sequence,
+        damaged_item_ids=page.damaged,
+    )
+
+
 def item_response(view: ItemView) -> pb.GetItemResponse:
     """Returns the answer of a `GetItem` call."""
     stored = view.item
     return pb.GetItemResponse(
-        item=item_to_message(stored.item_id, stored.features, attributes=stored.attributes),
+        item=_item(stored),
         item_sequence=stored.sequence,
         model_id=view.model_id,
         sequence=view.sequence,
@@ -111,3 +145,12 @@ def _tuning(tuning: TuningFacts) -> pb.IndexTuning:
             for trial in tuning.tried
         ],
     )
+
+
+def _item(item: StoredItem) -> pb.Item:
+    window = item.available_from, item.available_until
+    return item_to_message(item.item_id, item.features, attributes=item.attributes, window=window)
+
+
+def _warnings(warnings: Sequence[WriteWarning]) -> list[pb.Warning]:
+    return [pb.Warning(item_id=w.item_id, user_id=w.user_id, code=w.code.value, message=w.message) for w in warnings]

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import check_id, features_from_message, item_from_message
+from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, page_start
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
-from recall.live.records import ItemRecord
 from recall.schema import DataSchema
 from recall.v1 import recall_pb2 as pb
 
-MAX_BATCH = 1_000
 MAX_VECTOR_LENGTH = 1e15  # its square still fits into a float32, so that no score is infinite
 
 _SIMILAR_BY: Mapping[int, SimilarBy] = {
@@ -95,38 +94,6 @@ def similar_query(request: pb.SimilarItemsRequest, schema: DataSchema) -> Simila
     )
 
 
-def items_to_upsert(request: pb.UpsertItemsRequest, schema: DataSchema) -> list[ItemRecord]:
-    """Returns the items of an `UpsertItems` call.
-
-    Raises:
-        InvalidRequestError: Fields are invalid; all of them are listed.
-    """
-    violations = _batch_size_violations(len(request.items), "items")
-    _refuse(violations)
-    records = []
-    for position, message in enumerate(request.items):
-        record, wrong, _ = item_from_message(message, schema, path=f"items[{position}]")
-        records.append(record)
-        violations += wrong
-    violations += _repeated_violations([record.item_id for record in records], "items", suffix=".item_id")
-    _refuse(violations)
-    return records
-
-
-def ids_to_delete(request: pb.DeleteItemsRequest) -> tuple[str, ...]:
-    """Returns the ids of a `DeleteItems` call.
-
-    Raises:
-        InvalidRequestError: Fields are invalid; all of them are listed.
-    """
-    violations = _batch_size_violations(len(request.item_ids), "item_ids")
-    _refuse(violations)
-    violations += _id_violations(request.item_ids, "item_ids")
-    violations += _repeated_violations(request.item_ids, "item_ids")
-    _refuse(violations)
-    return tuple(request.item_ids)
-
-
 def id_to_get(request: pb.GetItemRequest) -> str:
     """Returns the id of a `GetItem` call.
 
@@ -135,6 +102,26 @@ def id_to_get(request: pb.GetItemRequest) -> str:
     """
     _refuse(check_id(request.item_id, path="item_id") + _sequence_violations(request.min_sequence))
     return request.item_id
+
+
+def page_to_list(request: pb.ListItemsRequest) -> PageQuery:
+    """Returns the page that a `ListItems` call asks for.
+
+    Raises:
+        InvalidRequestError: Fields are invalid; all of them are listed.
+    """
+    violations = _sequence_violations(request.min_sequence)
+    size = request.page_size
+    if not 0 <= size <= MAX_PAGE_SIZE:
+        text = f"{size} is outside 1..{MAX_PAGE_SIZE:,}; send a size within it, or 0 for {DEFAULT_PAGE_SIZE}"
+        violations.append(FieldViolation(field="page_size", description=text))
+    after = ""
+    try:
+        after = page_start(request.page_token)
+    except ValueError as error:
+        violations.append(FieldViolation(field="page_token", description=str(error)))
+    _refuse(violations)
+    return PageQuery(after=after, size=size or DEFAULT_PAGE_SIZE)
 
 
 def _refuse(violations: Sequence[FieldViolation]) -> None:
@@ -163,24 +150,6 @@ def _by_violations(by: int) -> list[FieldViolation]:
 
 def _id_violations(ids: Sequence[str], path: str) -> list[FieldViolation]:
     return [v for position, value in enumerate(ids) for v in check_id(value, path=f"{path}[{position}]")]
-
-
-def _batch_size_violations(size: int, path: str) -> list[FieldViolation]:
-    if 1 <= size <= MAX_BATCH:
-        return []
-    text = f"{size:,} entries are outside 1..{MAX_BATCH:,}; send at least one, and many in several calls"
-    return [FieldViolation(field=path, description=text)]
-
-
-def _repeated_violations(ids: Sequence[str], path: str, *, suffix: str = "") -> list[FieldViolation]:
-    first: dict[str, int] = {}
-    violations = []
-    for position, item_id in enumerate(ids):
-        earlier = first.setdefault(item_id, position)
-        if earlier != position and item_id:
-            text = f"{item_id!r} stands at {path}[{earlier}] too; send each id once"
-            violations.append(FieldViolation(field=f"{path}[{position}]{suffix}", description=text))
-    return violations
 
 
 def _vector(values: Sequence[float], dim: int) -> tuple[NDArray[np.float32], list[FieldViolation]]:

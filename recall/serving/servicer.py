@@ -6,7 +6,7 @@ import grpc
 
 from recall.errors import UnavailableError
 from recall.live.service import RecallSystem
-from recall.serving import replies, requests
+from recall.serving import replies, requests, write_requests
 from recall.serving.status import aborting
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
@@ -46,14 +46,41 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Inserts or replaces items, all or none."""
         with aborting(context):
             system = self._attached()
-            items = requests.items_to_upsert(request, system.schema)
-            return replies.upsert_response(system.upsert(items, validate_only=request.validate_only))
+            items = write_requests.items_to_upsert(request, system.schema)
+            mask, key = write_requests.update_mask(request), write_requests.request_key(request)
+            result = system.upsert(items, mask=mask, request=key, validate_only=request.validate_only)
+            return replies.upsert_response(result)
 
     def DeleteItems(self, request: pb.DeleteItemsRequest, context: grpc.ServicerContext) -> pb.DeleteItemsResponse:
         """Deletes items, all or none."""
         with aborting(context):
             system = self._attached()
-            return replies.delete_response(system.delete(requests.ids_to_delete(request)))
+            item_ids, key = write_requests.ids_to_delete(request), write_requests.request_key(request)
+            return replies.delete_response(system.delete(item_ids, request=key))
+
+    def UpsertUsers(self, request: pb.UpsertUsersRequest, context: grpc.ServicerContext) -> pb.UpsertUsersResponse:
+        """Inserts or replaces users, all or none."""
+        with aborting(context):
+            system = self._attached()
+            users, key = write_requests.users_to_upsert(request, system.schema), write_requests.request_key(request)
+            result = system.upsert_users(users, request=key, validate_only=request.validate_only)
+            return replies.upsert_users_response(result)
+
+    def DeleteUsers(self, request: pb.DeleteUsersRequest, context: grpc.ServicerContext) -> pb.DeleteUsersResponse:
+        """Erases users with their interactions, all or none."""
+        with aborting(context):
+            system = self._attached()
+            user_ids, key = write_requests.ids_to_delete(request), write_requests.request_key(request)
+            return replies.delete_users_response(system.delete_users(user_ids, request=key))
+
+    def RecordInteractions(
+        self, request: pb.RecordInteractionsRequest, context: grpc.ServicerContext
+    ) -> pb.RecordInteractionsResponse:
+        """Records what users chose, all or none."""
+        with aborting(context):
+            system = self._attached()
+            events, key = write_requests.interactions_to_record(request), write_requests.request_key(request)
+            return replies.record_response(system.record(events, request=key))
 
     def GetItem(self, request: pb.GetItemRequest, context: grpc.ServicerContext) -> pb.GetItemResponse:
         """Returns what is stored of one item."""
@@ -62,6 +89,14 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
             item_id = requests.id_to_get(request)
             self._wait(system, request.min_sequence, context)
             return replies.item_response(system.get(item_id))
+
+    def ListItems(self, request: pb.ListItemsRequest, context: grpc.ServicerContext) -> pb.ListItemsResponse:
+        """Returns one page of the stored items."""
+        with aborting(context):
+            system = self._attached()
+            query = requests.page_to_list(request)
+            self._wait(system, request.min_sequence, context)
+            return replies.page_response(system.page(query))
 
     def GetStatus(self, request: pb.GetStatusRequest, context: grpc.ServicerContext) -> pb.GetStatusResponse:
         """Returns what is served."""

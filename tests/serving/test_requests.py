@@ -5,6 +5,7 @@ import math
 import pytest
 
 from recall.errors import InvalidRequestError
+from recall.live.listing import page_start, page_token
 from recall.live.query import SimilarBy
 from recall.schema import DataSchema, FeatureSpec
 from recall.serving import requests
@@ -115,40 +116,25 @@ def test_similar_by_features_needs_no_id() -> None:
     assert (query.item_id, query.features) == (None, {"topic": "a"})
 
 
-def test_upsert_names_every_invalid_field_of_every_item() -> None:
-    items = [
-        pb.Item(item_id="", features={"price": pb.FeatureValue(number_value=math.nan)}),
-        pb.Item(item_id="a", features={"topic": pb.FeatureValue(number_value=1.0)}),
-        pb.Item(item_id="a", features={"price": pb.FeatureValue()}),
-    ]
-    with pytest.raises(InvalidRequestError) as error:
-        requests.items_to_upsert(pb.UpsertItemsRequest(items=items), SCHEMA)
-    assert _fields(error) == [
-        "items[0].item_id",
-        "items[0].features.price",
-        "items[1].features.topic",
-        "items[2].features.price",
-        "items[2].item_id",
-    ]
-    assert "items[1]" in error.value.violations[-1].description
-
-
-@pytest.mark.parametrize("size", [0, 1_001])
-def test_batch_sizes_outside_their_bounds_are_refused(size: int) -> None:
-    ids = [str(n) for n in range(size)]
-    with pytest.raises(InvalidRequestError, match=rf"{size:,} entries are outside 1..1,000"):
-        requests.ids_to_delete(pb.DeleteItemsRequest(item_ids=ids))
-    with pytest.raises(InvalidRequestError, match=rf"{size:,} entries are outside 1..1,000"):
-        requests.items_to_upsert(pb.UpsertItemsRequest(items=[pb.Item(item_id=i) for i in ids]), SCHEMA)
-
-
-def test_delete_refuses_empty_and_repeated_ids() -> None:
-    with pytest.raises(InvalidRequestError) as error:
-        requests.ids_to_delete(pb.DeleteItemsRequest(item_ids=["a", "", "a"]))
-    assert _fields(error) == ["item_ids[1]", "item_ids[2]"]
-
-
 def test_get_names_id_and_sequence() -> None:
     with pytest.raises(InvalidRequestError) as error:
         requests.id_to_get(pb.GetItemRequest(min_sequence=-1))
     assert _fields(error) == ["item_id", "min_sequence"]
+
+
+def test_list_names_page_size_token_and_sequence() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        requests.page_to_list(pb.ListItemsRequest(page_size=1_001, page_token="!", min_sequence=-1))
+    assert _fields(error) == ["min_sequence", "page_size", "page_token"]
+
+
+@pytest.mark.parametrize("token", ["AA", "e30", "\u00fc", page_token("a")[:-1], "x" * 999])
+def test_a_token_that_no_server_made_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="no token of this service"):
+        page_start(token)
+
+
+@pytest.mark.parametrize("item_id", ["a", "\U0001f3ac" * 128, "\0"])
+def test_a_token_gives_back_the_item_it_was_made_of(item_id: str) -> None:
+    assert page_start(page_token(item_id)) == item_id
+    assert page_start("") == ""

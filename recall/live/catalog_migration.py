@@ -1,0 +1,44 @@
+"""Older formats of a catalogue, brought up to date in place in one transaction when it is opened.
+
+Version 1 had no table `requests`, and its counter numbered item writes alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+OLDEST_VERSION = 1
+FORMAT_VERSION = 2
+
+REQUESTS = """CREATE TABLE requests (
+    key BLOB NOT NULL PRIMARY KEY, digest BLOB NOT NULL, written INTEGER NOT NULL, reply TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID"""
+REQUESTS_BY_TIME = "CREATE INDEX requests_by_time ON requests (written)"
+
+_TO_VERSION_2 = (
+    "ALTER TABLE counter ADD COLUMN item_sequence INTEGER NOT NULL DEFAULT 0",
+    "UPDATE counter SET item_sequence = sequence",
+    REQUESTS,
+    REQUESTS_BY_TIME,
+    "PRAGMA user_version = 2",
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings a catalogue of an older version up to date; another process may do so at the same time."""
+    if _version(connection) >= FORMAT_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _version(connection) < FORMAT_VERSION:
+            for statement in _TO_VERSION_2:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,68 @@
+"""Catalogues of older versions, brought up to date where they are opened."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from recall.errors import CatalogError
+from recall.live.catalog import Catalog
+from recall.live.catalog_writes import CatalogWrite, PutUsers
+from recall.live.records import ItemRecord, UserRecord
+from recall.live.writes import RequestKey
+
+V1 = Path(__file__).resolve().parents[1] / "samples" / "v1" / "catalog.sqlite"
+LAST = 16  # its last write, see tests/samples/v1/expected.json
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return Path(shutil.copy(V1, tmp_path / "catalog.sqlite"))
+
+
+def version(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_a_catalogue_of_version_1_is_migrated_once_and_takes_every_write(old: Path) -> None:
+    assert version(old) == 1
+    with Catalog.open(old) as catalog:
+        assert catalog.last_sequence() == LAST
+        request = RequestKey(request_id="r", digest=b"1")
+        write = CatalogWrite(change=PutUsers([UserRecord(user_id="new")]), request=request)
+        assert catalog.write([write])[0].sequence == LAST + 1
+        assert catalog.put_items([ItemRecord(item_id="new")]) == LAST + 2
+    assert version(old) == 2
+    with Catalog.open(old) as catalog:
+        assert catalog.last_sequence() == LAST + 2
+        assert catalog.write([write])[0].is_repeat
+        assert catalog.get_user("u1") == {"age": 21.0}
+        assert catalog.vacuum()
+        assert catalog.last_sequence() == LAST + 2
+
+
+def test_many_may_open_an_old_catalogue_at_once(old: Path) -> None:
+    def last(_: int) -> int:
+        with Catalog.open(old) as catalog:
+            return catalog.last_sequence()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(last, range(6))) == {LAST}
+    assert version(old) == 2
+
+
+def test_a_damaged_counter_is_still_seen_after_the_migration(old: Path) -> None:
+    connection = sqlite3.connect(old)
+    with connection:
+        connection.execute("UPDATE counter SET sequence = 3")
+    connection.close()
+    with Catalog.open(old) as catalog, pytest.raises(CatalogError, match="is damaged: its counters of writes are 3"):
+        catalog.last_sequence()
