@@ -75,9 +75,16 @@ def clustered(num_rows: int, dim: int, *, seed: int = 0) -> FloatArray:
     return _around(_centres(rng, dim), num_rows, rng)
 
 
-def clustered_queries(num_queries: int, dim: int, *, seed: int = 0) -> FloatArray:
-    """Returns queries of the same mixture that are no rows of `clustered`, [num_queries, dim] float32 of length 1."""
-    return _around(_centres(np.random.default_rng(seed), dim), num_queries, np.random.default_rng([seed, 1]))
+def clustered_queries(num_queries: int, dim: int, *, seed: int = 0, stream: int = 1) -> FloatArray:
+    """Returns draws of the same mixture that are no rows of `clustered`, [num_queries, dim] float32 of length 1.
+
+    Args:
+        num_queries: How many.
+        dim: Their length.
+        seed: Of the mixture.
+        stream: Another one gives other draws.
+    """
+    return _around(_centres(np.random.default_rng(seed), dim), num_queries, np.random.default_rng([seed, stream]))
 
 
 def clustered_set(work: Path, num_rows: int, dim: int, *, num_queries: int = 1_000) -> VectorSet:
