@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,9 +24,12 @@ def as_matrix(vectors: ArrayLike, *, dim: int | None, what: str) -> FloatArray:
         what: Name of the argument, for the message.
 
     Raises:
-        InvalidVectorError: The shape is another.
+        InvalidVectorError: The shape is another, or there are no numbers in it.
     """
-    matrix: FloatArray = np.ascontiguousarray(np.asarray(vectors), dtype=np.float32)
+    try:
+        matrix: FloatArray = np.ascontiguousarray(np.asarray(vectors), dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidVectorError(f"{what} cannot be read as float32: {error}; want rows of numbers") from None
     if matrix.ndim != 2 or matrix.shape[1] == 0 or (dim is not None and matrix.shape[1] != dim):
         wanted = f"[n, {dim}]" if dim is not None else "[n, dim] with dim >= 1"
         raise InvalidVectorError(f"{what} has shape {list(matrix.shape)}; want {wanted}: use the model of this index")
@@ -60,15 +64,18 @@ def check_queries(queries: ArrayLike, k: int, *, dim: int) -> FloatArray:
     """Returns queries as C-contiguous float32 [num_queries, dim].
 
     Raises:
-        InvalidVectorError: A query is not finite or has another dimension.
+        InvalidVectorError: A query is not finite, is too large for float32 scores, or has another dimension.
         InvalidQueryError: `k` is below 1.
     """
     if k < 1:
         raise InvalidQueryError(f"k is {k}; want at least 1")
     matrix = as_matrix(queries, dim=dim, what="queries")
-    finite = np.isfinite(matrix)
+    # Rows are checked alike, so no score, nor any part of its sum, is beyond float32: |q.v| <= |q| |v|.
+    if matrix.shape[0] == 1 and math.isfinite(np.dot(matrix[0], matrix[0])):
+        return matrix  # for one query the arrays below take several times as long
+    finite = np.isfinite(np.einsum("ij,ij->i", matrix, matrix))
     if not finite.all():
-        row = int(np.flatnonzero(~finite.all(axis=1))[0])
+        row = int(np.flatnonzero(~finite)[0])
         raise InvalidVectorError(f"queries[{row}] {_fault(matrix[row])}; want finite values")
     return matrix
 
