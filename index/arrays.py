@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 from typing import TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ def load_array(path: Path, dtype: type[_Scalar], *, num_axes: int, mapped: bool 
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError:
         raise SnapshotDamagedError(f"{path} is missing; rebuild or restore it") from None
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, TokenError) as error:  # NumPy reads the header as Python
         raise SnapshotDamagedError(f"{path} is not a whole .npy file: {error}; rebuild or restore it") from None
     if array.dtype != dtype or array.ndim != num_axes:
         raise SnapshotDamagedError(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from index.arrays import load_array
-from index.errors import InvalidIndexConfigError, SnapshotMismatchError
+from index.errors import InvalidIndexConfigError, InvalidVectorError, SnapshotDamagedError, SnapshotMismatchError
 from index.json_object import load_object
 from index.kinds import KINDS, BaseIndex, load_kind
 from index.protocols import FloatArray
@@ -47,10 +47,14 @@ def load_space(folder: Path) -> tuple[FloatArray, BaseIndex]:
         raise SnapshotMismatchError(
             f"{path} has format version {body.get('format_version')}, this program reads {FORMAT_VERSION}; rebuild"
         )
-    kind = body["kind"]
+    kind, parameters = body.get("kind"), body.get("parameters")
+    if not isinstance(kind, str) or not isinstance(parameters, dict):
+        raise SnapshotDamagedError(f"{path} names no kind with its parameters; rebuild or restore it")
     if kind not in KINDS:
         raise SnapshotMismatchError(f"{path} is of kind {kind!r}, unknown to this program; rebuild or upgrade")
     try:
-        return vectors, load_kind(kind, folder, vectors, body["parameters"])
+        return vectors, load_kind(kind, folder, vectors, parameters)
     except InvalidIndexConfigError as error:
         raise SnapshotMismatchError(f"{path}: {error}; rebuild or upgrade") from None
+    except InvalidVectorError as error:
+        raise SnapshotDamagedError(f"{folder / _VECTORS} holds what was never indexed: {error}; rebuild it") from None

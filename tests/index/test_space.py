@@ -46,3 +46,25 @@ def test_load_names_what_is_wrong(unit_vectors, tmp_path):
     np.save(tmp_path / "vectors.npy", vectors.astype(np.float64))
     with pytest.raises(SnapshotDamagedError, match=r"float64 \[10, 16\]; want float32"):
         load_space(tmp_path)
+
+
+def test_load_names_damage_that_leaves_the_files_readable(unit_vectors, tmp_path):
+    vectors = unit_vectors(10)
+    save_space(tmp_path, vectors, build_index(vectors, IndexConfig(kind="flat")))
+    for lost in (b'"kind"', b'"parameters"'):
+        _damaged(tmp_path / "index.json", lost, lost[:-2] + b'x"', match=r"index\.json names no kind")
+    # Read as Python, the header of an array has a bracket that is not closed.
+    _damaged(tmp_path / "vectors.npy", b"(10, ", b"((0, ", match=r"vectors\.npy is not a whole \.npy file")
+    first = vectors[:1, :1].tobytes()
+    _damaged(
+        tmp_path / "vectors.npy", first, np.float32(3e38).tobytes(), match=r"vectors\.npy .* vectors\[0\] has values"
+    )
+
+
+def _damaged(path, seen, written, *, match):
+    whole = path.read_bytes()
+    assert seen in whole
+    path.write_bytes(whole.replace(seen, written, 1))
+    with pytest.raises(SnapshotDamagedError, match=match):
+        load_space(path.parent)
+    path.write_bytes(whole)
