@@ -147,6 +147,19 @@ def test_batched_search_equals_single_searches(build, unit_vectors):
         np.testing.assert_array_equal(alone.scores[0], together.scores[i])
 
 
+def test_queries_whose_scores_float32_cannot_hold_are_refused(build):
+    index = build(HAND)
+    with pytest.raises(InvalidVectorError, match=r"queries\[1\] has values too far from 1 .*3e\+38"):
+        index.search(np.array([[1, 0], [3e38, -3e38]], dtype=np.float32), 2)
+    assert index.search(np.array([[1e19, 0]], dtype=np.float32), 1).rows.tolist() == [[0]]
+
+
+def test_queries_that_are_no_numbers_are_refused(build):
+    for queries in ([["a", "b"]], [[1, 2], [1]]):
+        with pytest.raises(InvalidVectorError, match="queries cannot be read as float32"):
+            build(HAND).search(queries, 1)
+
+
 def test_search_leaves_its_arguments_alone(build, unit_vectors):
     queries, allowed = unit_vectors(4), bitmap.full(100)
     before = queries.copy(), allowed.copy()
