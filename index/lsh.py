@@ -120,6 +120,7 @@ class LshIndex:
             return Neighbors.none(queries.shape[0], min(k, num_rows))
         request = Request.of(self._parameters, k, num_rows=num_rows, num_allowed=num_allowed, allowed=allowed)
         searcher = Searcher(self._rows, published, request)
-        if num_allowed < num_rows and request.probes * num_rows >> self._parameters.bits >= num_allowed:
+        reads = request.probes * num_rows >> self._parameters.bits
+        if request.wanted == num_allowed or (num_allowed < num_rows and reads >= num_allowed):
             return searcher.exact(queries)
         return searcher.search(queries, threads=self._parameters.threads)

@@ -55,10 +55,12 @@ class Family(Protocol):
     Attributes:
         bits: Binary logarithm of the buckets of a table.
         factor: What a key is multiplied with to name a bucket, see `index.lsh_probing.probed_slots`.
+        by_distance: Whether buckets depend on the length of a query, which the order of rows does not.
     """
 
     bits: int
     factor: int
+    by_distance: bool
 
     def buckets(self, vectors: FloatArray) -> NDArray[np.uint32]:
         """Returns the bucket of each vector, [n, dim] float32, in each table, [n, tables] uint32."""
@@ -84,6 +86,7 @@ class Hyperplanes:
     """
 
     factor = 1
+    by_distance = False
 
     def __init__(self, shape: Shape) -> None:
         """Draws normal vectors of planes, one a bit and table."""
@@ -117,6 +120,7 @@ class PStable:
     """
 
     factor = _MIX
+    by_distance = True
 
     def __init__(self, shape: Shape) -> None:
         """Draws directions, shifts and the factors of the slot numbers."""
@@ -161,6 +165,7 @@ class CrossPolytope:
     """
 
     factor = 1
+    by_distance = False
 
     def __init__(self, shape: Shape) -> None:
         """Draws the signs of the rotations."""

@@ -84,6 +84,8 @@ class LshRows:
         vectors = checks.as_matrix(vectors, dim=self.dim, what="vectors")
         norm = checks.largest_norm(vectors, what="vectors")
         old = self.published
+        if not vectors.size:  # nothing may be written, not even that, where vectors are a read-only memory map
+            return
         num_rows = old.num_rows + vectors.shape[0]
         kept, quantised = old.vectors, old.quantised
         if num_rows > kept.shape[0]:

@@ -126,6 +126,33 @@ def test_far_query_is_never_short():
     assert index.search(query, 5, allowed=bitmap.from_rows(np.array([7, 9]), 50)).counts.tolist() == [2]
 
 
+def test_rows_wanted_all_are_those_of_exact_search(unit_vectors):
+    vectors, queries = np.split(unit_vectors(420), [400])
+    index = LshIndex.build(vectors, _fixed(rerank=500))
+    found, truth = (i.search(queries, 10**9) for i in (index, FlatIndex(vectors)))
+    np.testing.assert_array_equal(found.rows, truth.rows)
+    np.testing.assert_array_equal(found.scores, truth.scores)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("length", [0.25, 4.0])
+def test_length_of_a_query_does_not_change_what_is_found(unit_vectors, family, length):
+    # A power of two changes no digit of a score.
+    vectors, queries = np.split(unit_vectors(1040), [1000])
+    index = LshIndex.build(vectors, LshParameters(family=family, target_k=10))
+    found, longer = index.search(queries, 10), index.search(np.float32(length) * queries, 10)
+    np.testing.assert_array_equal(longer.rows, found.rows)
+    np.testing.assert_array_equal(longer.scores, np.float32(length) * found.scores)
+
+
+def test_append_of_nothing_leaves_mapped_vectors_alone(unit_vectors):
+    vectors = unit_vectors(50)
+    vectors.setflags(write=False)
+    index = LshIndex.build(vectors)
+    index.append(np.empty((0, vectors.shape[1]), dtype=np.float32))
+    assert index.num_rows == 50
+
+
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.01])
 def test_search_under_a_bitmap_is_full_and_keeps_its_recall(unit_vectors, share):
     vectors, queries = np.split(unit_vectors(4100, 24), [4000])
