@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recall.client import ItemRecord, RecallClient, SimilarBy, SimilarQuery
+from recall.client import ItemRecord, RecallClient, RecallQuery, SimilarBy, SimilarQuery
 
 RECALL = [str(Path(sys.executable).with_name("recall"))]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -164,3 +164,36 @@ def test_second_server_on_the_port_fails_with_one_clear_line(workplace: Path) ->
         stderr = _recall("serve", *folders, "--port", port, code=1)
     assert f"error: cannot listen on 127.0.0.1:{port}" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_recommended_items_are_those_that_a_server_returns(workplace: Path, tmp_path: Path) -> None:
+    sources = ("--data", workplace / "data", "--snapshot", workplace / "snapshots")
+    summary = json.loads(_recall("recommend", *sources, "--out", tmp_path / "best.parquet", "--k", 10, "--json", "-"))
+    assert (summary["num_users"], summary["num_rows"]) == (NUM_USERS, 10 * NUM_USERS)
+    table = pl.read_parquet(tmp_path / "best.parquet")
+    with _server(workplace) as (address, _), RecallClient(address) as client:
+        for (user_id,), rows in table.group_by("user_id"):
+            result = client.recall(RecallQuery(user_id=str(user_id), limit=10))
+            assert rows["item_id"].to_list() == result.item_ids
+            np.testing.assert_allclose(rows["score"].to_numpy(), result.scores, atol=1e-6)
+            assert rows["answered_from"].unique().to_list() == [result.answered_from.value]
+
+
+@pytest.mark.slow
+def test_exported_catalogue_is_trained_on_from_the_weights_of_the_last_model(workplace: Path, tmp_path: Path) -> None:
+    exported = json.loads(
+        _recall("export", "--catalog", workplace / "catalog.sqlite", "--out", tmp_path / "data", "--json", "-")
+    )
+    assert exported["num_interactions"] == NUM_USERS * (PICKS - 1)
+    config = tmp_path / "train.toml"
+    settings = (workplace / "train.toml").read_text().replace("epochs = 3", "epochs = 1")
+    config.write_text(f'warm_start = "{workplace / "model"}"\n{settings}')
+    out = ("--out", tmp_path / "model", "--config", config, "--device", "cpu")
+    _recall("train", "--data", tmp_path / "data", *out, "--seed", 1)
+    other = (*out[2:], "--out", tmp_path / "other", "--seed", 2)
+    assert "seed is 1 there and 2 here" in _recall("train", "--data", tmp_path / "data", *other, code=1)
+    manifests = [folder / "model" / "manifest.json" for folder in (workplace, tmp_path)]
+    facts = [json.loads(manifest.read_text())["training"] for manifest in manifests]
+    assert facts[1]["warm_start"]
+    assert facts[1]["num_items"] == exported["num_items"] >= NUM_ITEMS
