@@ -134,4 +134,5 @@ def _of_length(queries: FloatArray, length: float) -> FloatArray:
     """Returns queries, [num_queries, dim], stretched to a length: near rows have the greatest products, then."""
     lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
     factors = np.divide(length, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return (queries * factors[:, None]).astype(np.float32)
+    stretched: FloatArray = (queries * factors[:, None]).astype(np.float32)
+    return stretched
