@@ -66,7 +66,18 @@ def test_made_query_is_as_far_from_its_row_as_the_nearest_other_row(unit_vectors
     assert len(sample.queries) == 256
 
 
-def test_made_query_of_a_row_with_duplicates_is_that_row(unit_vectors):
+def test_made_query_passes_over_duplicates_of_its_row(unit_vectors):
+    """Or a graph, in which the row is a node, would be asked for what it holds: every query would be too easy."""
+    once = unit_vectors(150, 8)
+    vectors = np.concatenate([once, once])
+    sample = made_sample(FlatIndex(vectors), k=5, seed=0)
+    cosines = once @ once.T - 2 * np.eye(150, dtype=np.float32)
+    rows = np.sort(np.random.default_rng(0).choice(300, 256, replace=False)) % 150
+    to_row = np.einsum("ij,ij->i", sample.queries, once[rows])
+    np.testing.assert_allclose(to_row, cosines[rows].max(axis=1), atol=1e-5)
+
+
+def test_made_query_of_a_row_with_many_duplicates_is_that_row(unit_vectors):
     vectors = np.repeat(unit_vectors(20, 8), 12, axis=0)
     sample = made_sample(FlatIndex(vectors), k=12, seed=0)
     np.testing.assert_allclose(sample.floors, 1.0, atol=1e-6)
