@@ -154,6 +154,12 @@ def test_queries_whose_scores_float32_cannot_hold_are_refused(build):
     assert index.search(np.array([[1e19, 0]], dtype=np.float32), 1).rows.tolist() == [[0]]
 
 
+def test_k_may_be_a_number_of_numpy(build, unit_vectors):
+    vectors = unit_vectors(600)
+    index = build(vectors)
+    np.testing.assert_array_equal(index.search(vectors[:2], np.int32(7)).rows, index.search(vectors[:2], 7).rows)
+
+
 def test_queries_that_are_no_numbers_are_refused(build):
     for queries in ([["a", "b"]], [[1, 2], [1]]):
         with pytest.raises(InvalidVectorError, match="queries cannot be read as float32"):
