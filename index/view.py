@@ -22,6 +22,7 @@ from index.fused import FusedRows
 from index.protocols import FloatArray, RowArray, RowBitmap, VectorIndex
 from index.sparse import ScannedBags, SparseIndex
 from index.subset import Subset
+from index.view_join import IdArray
 
 _MIN_DEAD_ROWS = 4096
 
@@ -47,6 +48,7 @@ class View:
 
     Attributes:
         item_ids: Ids of the base rows, ascending.
+        id_array: The same, as an array.
         base: The immutable index over the base rows.
         exact: Exhaustive search over the same rows.
         content: Bags of the same rows, None where items have vectors alone.
@@ -63,6 +65,7 @@ class View:
     """
 
     item_ids: Sequence[str]
+    id_array: IdArray
     base: VectorIndex
     exact: FlatIndex
     content: SparseIndex | None
@@ -201,6 +204,7 @@ def empty_view(
     """Returns the view of a base to which nothing was written yet."""
     return View(
         item_ids=item_ids,
+        id_array=np.array(item_ids, dtype=object),
         base=base,
         exact=exact,
         content=content,

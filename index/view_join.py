@@ -10,14 +10,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from numba import njit, types
+from numpy.typing import NDArray
 
 from index.protocols import FloatArray, Hits, Neighbors, RowArray
+
+_NOBODY: frozenset[str] = frozenset()
+
+IdArray = NDArray[np.object_]
+"""Ids by row. Taking many at once is three times as fast as one by one: they lie scattered in memory."""
 
 Banned = Sequence[frozenset[str]]
 """Ids that no result may hold, one set a query; empty where no query excludes anything."""
 
 
-def found_alone(found: Neighbors, item_ids: Sequence[str], k: int, banned: Banned) -> list[Hits]:
+def found_alone(found: Neighbors, item_ids: IdArray, k: int, banned: Banned) -> list[Hits]:
     """Returns the results of rows whose order is that of their ids; rows beyond k are there to make up for exclusions.
 
     Args:
@@ -26,22 +32,23 @@ def found_alone(found: Neighbors, item_ids: Sequence[str], k: int, banned: Banne
         k: Items wanted.
         banned: See `Banned`.
     """
+    rows = found.rows if banned else found.rows[:, :k]
     hits = []
-    for query, count in enumerate(found.counts.tolist()):
-        some = min(k, count) if not banned else count
-        ids = [item_ids[row] for row in found.rows[query, :some].tolist()]
-        hits.append(_kept(ids, found.scores[query, :some], k, banned[query] if banned else frozenset()))
+    for query, (ids, count) in enumerate(
+        zip(item_ids.take(rows, mode="clip").tolist(), found.counts.tolist(), strict=True)
+    ):
+        some = ids if count >= len(ids) else ids[:count]
+        hits.append(_kept(some, found.scores[query, : len(some)], k, banned[query] if banned else _NOBODY))
     return hits
 
 
 class Parts:
     """The two parts of a view, with the ids of their rows."""
 
-    def __init__(self, base_ids: Sequence[str], fresh_ids: Sequence[str], *, num_base_rows: int) -> None:
+    def __init__(self, base_ids: IdArray, fresh_ids: Sequence[str]) -> None:
         """Takes ids by row; those of the base ascend."""
         self._base_ids = base_ids
         self._fresh_ids = fresh_ids
-        self._num_base_rows = num_base_rows
 
     def joined(self, base: Neighbors, fresh: Neighbors, k: int, *, fetch: int, banned: Banned) -> list[Hits]:
         """Returns results from what both parts found.
@@ -65,14 +72,14 @@ class Parts:
             fresh.rows,
             fresh.scores,
             fresh.counts,
-            self._num_base_rows,
+            self._base_ids.size,
             places,
             scores,
             counts,
         )
         hits = []
         for query, count in enumerate(counts.tolist()):
-            out = banned[query] if banned else frozenset()
+            out = banned[query] if banned else _NOBODY
             if count < 0:
                 hits.append(self._by_id(base, fresh, query, k, out))
             else:
@@ -80,8 +87,13 @@ class Parts:
         return hits
 
     def _ids(self, places: RowArray) -> list[str]:
-        base_ids, fresh_ids, first = self._base_ids, self._fresh_ids, self._num_base_rows
-        return [base_ids[place] if place < first else fresh_ids[place - first] for place in places.tolist()]
+        first = self._base_ids.size
+        if first == 0:
+            return [self._fresh_ids[place] for place in places.tolist()]
+        ids: list[str] = self._base_ids.take(places, mode="clip").tolist()
+        for slot in np.flatnonzero(places >= first).tolist():
+            ids[slot] = self._fresh_ids[places[slot] - first]
+        return ids
 
     def _by_id(self, base: Neighbors, fresh: Neighbors, query: int, k: int, banned: frozenset[str]) -> Hits:
         pairs = [

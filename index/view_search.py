@@ -102,6 +102,11 @@ def search_checked(
         raise InvalidQueryError("profiles were given to an index without content; leave them out, or rebuild")
     if profiles is not None and len(profiles) != queries.shape[0]:
         raise InvalidQueryError(f"{len(profiles)} profiles for {queries.shape[0]} queries; want one each, or None")
+    if options is None and profiles is None and view.num_fresh_live == 0 and view.num_base_live:
+        # What follows comes to the same; a search of a graph is so quick that its steps would be a tenth of the time.
+        allowed = None if view.num_base_live == view.base.num_rows else view.base_live
+        found = view.base.search(queries, min(k, view.num_base_live), allowed=allowed)
+        return found_alone(found, view.id_array, k, ())
     return search_view(view, Questions(vectors=queries, profiles=profiles), k, options)
 
 
@@ -143,7 +148,7 @@ def _search_candidates(view: View, questions: Questions, plan: _Plan, banned: Ba
     # Sorted, so that row order within the gathered rows is id order.
     wanted = sorted(set(plan.candidates or ()))
     located = view.locate(wanted)
-    item_ids = [wanted[place] for place in located.places]
+    item_ids = np.array(wanted, dtype=object)[located.places]
     queries = questions.fused()
     rows = None if queries is None else view.listed_rows(located)
     if queries is None or rows is None:
@@ -157,8 +162,8 @@ def _search_candidates(view: View, questions: Questions, plan: _Plan, banned: Ba
 def _search_parts(view: View, questions: Questions, plan: _Plan, banned: Banned) -> list[Hits]:
     base = _search_base(view, questions, plan)
     if view.num_fresh_live == 0:
-        return found_alone(base, view.item_ids, plan.k, banned)
-    parts = Parts(view.item_ids, view.fresh.item_ids, num_base_rows=view.base.num_rows)
+        return found_alone(base, view.id_array, plan.k, banned)
+    parts = Parts(view.id_array, view.fresh.item_ids)
     if questions.profiles is None and (plan.exact or view.fresh.hashed is None):
         fresh = _scan_fresh(view, questions, plan, base)
         return parts.joined(base, fresh, plan.k, fetch=plan.fetch, banned=banned)
@@ -175,7 +180,7 @@ def _search_parts(view: View, questions: Questions, plan: _Plan, banned: Banned)
 
 def _widened(view: View, question: Questions, plan: _Plan, base: Neighbors, banned: Banned) -> Hits:
     """Fetches more and more fresh rows until none that is left can belong into the result."""
-    parts = Parts(view.item_ids, view.fresh.item_ids, num_base_rows=view.base.num_rows)
+    parts = Parts(view.id_array, view.fresh.item_ids)
     num_seen = plan.fetch + 1
     while True:
         num_seen = min(num_seen * _WIDENING, view.num_fresh_live)
