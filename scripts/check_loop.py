@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -34,9 +35,9 @@ from recall.cli.arguments import Json
 from recall.cli.output import pair_lines, report, say
 from recall.client import RecallClient, RecallQuery
 from recall.errors import RecallError
-from recall.live.catalog import Catalog
-from recall.live.records import InteractionRecord
 from recall.tables import ITEM_ID, TIMESTAMP, USER_ID
+from recall.v1 import recall_pb2 as pb
+from recall.v1 import recall_pb2_grpc
 from server_process import ProcessError, ServerProcess, run_recall
 
 _BATCH = 1_000
@@ -90,8 +91,8 @@ def _go_round(folder: Path, source: Path, periods: Periods, summary: _Summary, *
     summary.num_users = len(wanted)
     with made.serve() as server, _traffic(server, next(iter(wanted)), summary), _client(server) as client:
         before = _recalls(client, wanted, k=summary.k)
-        summary.num_recorded = _record(made, periods)
-        recorded = _recalls(client, wanted, k=summary.k)
+        summary.num_recorded, sequence = _record(server, periods)
+        recorded = _recalls(client, wanted, k=summary.k, min_sequence=sequence)
         say(f"recall@{summary.k} {before.mean():.4f}, with the events recorded {recorded.mean():.4f}")
         exported = run_recall(("export", "--catalog", made.catalog, "--out", folder / "exported", "--json", "-"))
         summary.num_exported = json_format.loads(exported)["num_interactions"]
@@ -118,25 +119,34 @@ def _client(server: ServerProcess) -> RecallClient:
     return RecallClient(server.address, timeout_seconds=_TIMEOUT_SECONDS)
 
 
-def _recalls(client: RecallClient, wanted: Mapping[str, frozenset[str]], *, k: int) -> NDArray[np.float64]:
+def _recalls(
+    client: RecallClient, wanted: Mapping[str, frozenset[str]], *, k: int, min_sequence: int = 0
+) -> NDArray[np.float64]:
     """Returns the recall of each user by what the server has stored of them."""
     values = []
     for user_id, item_ids in wanted.items():
-        found = client.recall(RecallQuery(user_id=user_id, limit=k)).item_ids
+        found = client.recall(RecallQuery(user_id=user_id, limit=k), min_sequence=min_sequence).item_ids
         values.append(len(item_ids.intersection(found)) / len(item_ids))
     return np.array(values)
 
 
-def _record(made: Deployment, periods: Periods) -> int:
-    """Records the events of the second period and returns how many were new."""
+def _record(server: ServerProcess, periods: Periods) -> tuple[int, int]:
+    """Records the events of the second period; returns how many were new, and the last write."""
     has_time = TIMESTAMP in periods.recorded.columns
     events = [
-        InteractionRecord(user_id=row[USER_ID], item_id=row[ITEM_ID], timestamp=row[TIMESTAMP] if has_time else 0)
+        pb.Interaction(user_id=row[USER_ID], item_id=row[ITEM_ID], timestamp=row[TIMESTAMP] if has_time else None)
         for row in periods.recorded.iter_rows(named=True)
     ]
-    with Catalog.open(made.catalog) as catalog:
-        batches = (events[start : start + _BATCH] for start in range(0, len(events), _BATCH))
-        return sum(catalog.add_interactions(batch) for batch in batches)
+    num_recorded = sequence = 0
+    with grpc.insecure_channel(server.address) as channel:
+        stub = recall_pb2_grpc.RecallServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        for start in range(0, len(events), _BATCH):
+            request = pb.RecordInteractionsRequest(
+                interactions=events[start : start + _BATCH], request_id=f"check-loop-{start}"
+            )
+            reply = stub.RecordInteractions(request, timeout=_TIMEOUT_SECONDS)
+            num_recorded, sequence = num_recorded + reply.num_recorded, reply.sequence
+    return num_recorded, sequence
 
 
 def _switch(client: RecallClient, name: str) -> None:

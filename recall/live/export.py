@@ -39,7 +39,7 @@ class ExportSummary:
 
     Attributes:
         catalog_uuid: The catalogue.
-        sequence: Its last item write that the folder shows.
+        sequence: Its last write that the folder shows.
         num_items: Items written.
         num_users: Users written.
         num_interactions: Interactions written.
@@ -139,6 +139,8 @@ def _notices(rows: ConsistentRows, items: Table, users: Table) -> Iterator[str]:
         yield f"{len(rows.damaged)} damaged rows are left out: {names}; upsert them again"
     if rows.num_events_left_out:
         yield f"{rows.num_events_left_out} interactions with items that are not stored are left out"
+    if rows.num_with_window:
+        yield f"{rows.num_with_window} items have a time of availability, which a data folder does not hold"
     for what, table in (("item", items), ("user", users)):
         yield from table.notices(what)
 

@@ -34,9 +34,10 @@ class ConsistentRows:
     """Reads one state, whatever is written meanwhile.
 
     Attributes:
-        sequence: The last item write that it shows.
+        sequence: The last write that it shows.
         damaged: Items and users whose rows are damaged, in words, each once.
-        num_events_left_out: Interactions of items that are not stored, or damaged, met so far.
+        num_with_window: Items with a time of availability that the last reading of items met.
+        num_events_left_out: Interactions with items that are not stored, or damaged, that the last reading met.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -45,7 +46,7 @@ class ConsistentRows:
         self._path = path
         self.sequence = int(connection.execute("SELECT sequence FROM counter").fetchone()[0])
         self.damaged: dict[str, None] = {}
-        self.num_events_left_out = 0
+        self.num_with_window = self.num_events_left_out = 0
 
     @classmethod
     @contextmanager
@@ -72,6 +73,7 @@ class ConsistentRows:
         Raises:
             CatalogError: Rows cannot be reached.
         """
+        self.num_with_window = 0
         for batch in self._batches(f"SELECT {ITEM_COLUMNS} FROM items ORDER BY sequence", "items", report):
             rows: list[Row] = []
             for row in map(ItemRow._make, batch):
@@ -79,6 +81,7 @@ class ConsistentRows:
                 if item is None or item.damage:
                     self.damaged[f"item {row.shown_id!r} (row {row.sequence})"] = None
                 elif not item.deleted:
+                    self.num_with_window += (item.available_from, item.available_until) != (None, None)
                     rows.append((item.item_id, item.features, item.attributes))
             yield rows
 
@@ -106,6 +109,7 @@ class ConsistentRows:
         Raises:
             CatalogError: Rows cannot be reached.
         """
+        self.num_events_left_out = 0
         for batch in self._batches(_EVENTS, "interactions", report):
             events = [(user, item, time) for user, item, time, is_stored in batch if is_stored]
             whole = [

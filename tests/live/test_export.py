@@ -189,6 +189,13 @@ def test_feature_unknown_to_the_schema_is_there_to_be_declared(tmp_path: Path) -
     assert DataFolder.open(tmp_path / "out").items()[1] == [{"colour": "red"}, {"brand": "x"}]
 
 
+def test_times_of_availability_are_said_to_be_lost(tmp_path: Path) -> None:
+    items = [ItemRecord(item_id="a", available_from=5), ItemRecord(item_id="b")]
+    with _filled(tmp_path / "c.sqlite", items=items):
+        notices = export(tmp_path / "c.sqlite", tmp_path / "out").notices
+    assert "1 items have a time of availability, which a data folder does not hold" in notices
+
+
 def test_export_shows_one_state_while_others_write(tmp_path: Path) -> None:
     def write(name: str, done: int, total: int) -> None:
         if name == "items" and done == 0:
