@@ -94,8 +94,8 @@ def check_attributes(specs: Sequence[ColumnSpec], item_ids: Sequence[str], rows:
 
 
 def known_columns(specs: Sequence[ColumnSpec]) -> str:
-    """Returns which columns there are, in words."""
-    names = ", ".join(f"{spec.name} ({spec.kind})" for spec in specs)
+    """Returns which columns there are, in words; those whose name begins with a control character are internal."""
+    names = ", ".join(f"{spec.name} ({spec.kind})" for spec in specs if spec.name >= " ")
     return f"known columns are {names}" if names else "there is no column: declare item attributes, and rebuild"
 
 

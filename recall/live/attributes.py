@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from index.attributes import AttributeMap, ColumnKind, ColumnSpec
 from index.conditions import Condition, Value
 from index.errors import InvalidQueryError
+from index.filtering import check_condition
 from recall.errors import FieldViolation, InvalidRequestError, NotReadyError
+from recall.live.availability import FROM, UNTIL
 from recall.live.generation import Generation
 from recall.live.records import StoredItem
 from recall.schema import DataSchema, FeatureValue
@@ -27,13 +29,18 @@ def indexed_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
     )
 
 
+def snapshot_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
+    """Returns the columns that a rebuild collects: those that filters may use, and the ends of windows."""
+    return *indexed_columns(schema), FROM, UNTIL
+
+
 def indexed_attributes(columns: Sequence[ColumnSpec], items: Sequence[StoredItem]) -> list[AttributeMap]:
     """Returns the values of each item by column; a missing one is an absent key."""
     rows: list[AttributeMap] = []
     for item in items:
         row: dict[str, Value | tuple[str, ...]] = {}
         for column in columns:
-            value = _fitting(column.kind, item.attributes.get(column.name, item.features.get(column.name)))
+            value = _value(item, column)
             if value is not None:
                 row[column.name] = value
         rows.append(row)
@@ -49,13 +56,24 @@ def checked_filter(generation: Generation, condition: Condition | None) -> Condi
     """
     if condition is None:
         return None
+    is_filterable = generation.is_filterable and generation.index.columns is not None
     try:
+        if not is_filterable:
+            check_condition(condition, None)
         generation.index.check_filter(condition)
     except InvalidQueryError as error:
-        if generation.index.columns is None:
+        if not is_filterable:
             raise NotReadyError(f"snapshot {generation.snapshot or '(in memory)'}: {error}") from error
         raise InvalidRequestError([FieldViolation(field="filter", description=str(error))]) from error
     return condition
+
+
+def _value(item: StoredItem, column: ColumnSpec) -> Value | tuple[str, ...] | None:
+    if column == FROM:
+        return item.available_from
+    if column == UNTIL:
+        return item.available_until
+    return _fitting(column.kind, item.attributes.get(column.name, item.features.get(column.name)))
 
 
 def _fitting(kind: ColumnKind, value: FeatureValue | None) -> Value | tuple[str, ...] | None:

@@ -16,6 +16,7 @@ import numpy as np
 from index.bags import Bags
 from index.protocols import FloatArray
 from recall.live.attributes import indexed_attributes
+from recall.live.availability import has_window
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.item_vectors import embed_stored, same_features
@@ -75,6 +76,8 @@ class Follower:
         self._apply_twins({i.item_id: i.features for i in live if i.item_id not in embedded.skipped}, deleted)
         item_ids, columns = [*tried, *embedded.item_ids], self.generation.index.columns
         stored = {item.item_id: item for item in live}
+        if any(map(has_window, live)):
+            self.generation.windows.exist = True  # before one can be found
         self.generation.index.apply(
             item_ids,
             np.concatenate([_stacked(tried, self.generation.model.dim), embedded.vectors]),

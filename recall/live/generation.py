@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from index.live import LiveIndex
 from index.protocols import FloatArray
+from recall.live.availability import Windows
 from recall.live.popularity import Popularity
 from recall.live.tuning import TuningFacts
 from recall.live.twins import LiveTwins
@@ -73,6 +74,8 @@ class Generation:
         skipped: Items stored at the time of the snapshot that were damaged or cannot be embedded, with the reason.
         twins: Token sets of the items of `index`, written with it; None where the snapshot holds none.
         tuning: How the base index was chosen; None where its kind was given, or the snapshot does not say.
+        windows: Whether any item of `index` is not always available.
+        is_filterable: Whether the snapshot holds attributes of items; an older one does not.
     """
 
     model: Embedder
@@ -83,6 +86,8 @@ class Generation:
     skipped: dict[str, str] = field(default_factory=dict)
     twins: LiveTwins | None = None
     tuning: TuningFacts | None = None
+    windows: Windows = field(default_factory=Windows)
+    is_filterable: bool = True
 
 
 def load_model(folder: Path) -> Embedder:

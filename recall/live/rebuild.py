@@ -27,7 +27,8 @@ from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from index.sparse import SparseIndex
 from recall.errors import BusyError, ConfigError
-from recall.live.attributes import indexed_attributes, indexed_columns
+from recall.live.attributes import indexed_attributes, snapshot_columns
+from recall.live.availability import without_empty_windows
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
 from recall.live.generation import Embedder, Generation, load_model
@@ -153,7 +154,7 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
     sequence = catalog.last_sequence()
     counts, num_items = catalog.popularity(), catalog.num_items()
     specs, sets = content_specs(catalog.schema.item_features), list[TokenSets]()
-    attributes = GrowingAttributes(indexed_columns(catalog.schema))
+    attributes = GrowingAttributes(snapshot_columns(catalog.schema))
     parts: list[ItemVectors] = []
     skipped: dict[str, str] = {}
     num_done = 0
@@ -180,7 +181,7 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
         bags=stored.bags,
         counts=np.array([counts.get(item_id, 0) for item_id in stored.item_ids], dtype=np.int64),
         skipped=skipped,
-        attributes=attributes.frozen(stored.order),
+        attributes=without_empty_windows(attributes.frozen(stored.order)),
         twins=TwinTables.build(specs, TokenSets.joined(sets).take(stored.order)),
     )
 

@@ -7,7 +7,8 @@ profile (`profiles.py`), and a score is the sum of both products.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -15,10 +16,12 @@ from typing import Protocol
 import numpy as np
 
 from index.bags import Bags
+from index.conditions import Condition
 from index.live import LiveIndex, LiveSubset
 from index.protocols import FloatArray, Hits, SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.attributes import checked_filter
+from recall.live.availability import narrowed
 from recall.live.exploration import Searches, explorable, with_unseen, worth_widening
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
@@ -67,13 +70,17 @@ class _Question:
 class Retriever:
     """Answers queries, many at a time."""
 
-    def __init__(self, users: UserStore | None, *, fresh_share: float = 0.0) -> None:
+    def __init__(
+        self, users: UserStore | None, *, fresh_share: float = 0.0, clock: Callable[[], float] = time.time
+    ) -> None:
         """Says where to look.
 
         Args:
             users: Where users are stored; None where every query brings all that is known.
             fresh_share: Share of a recall that goes to items unseen in training, in [0, 1); see `exploration.py`.
+            clock: Tells the time at which items must be available, in seconds since 1970.
         """
+        self._clock = clock
         self._users = users
         self._fresh_share = fresh_share
 
@@ -98,15 +105,18 @@ class Retriever:
             InvalidRequestError: Given features do not fit the model.
             NotReadyError: Twins are asked for, and the snapshot holds none.
         """
+        return generation.windows.honoured(self._clock(), partial(self._similar, generation, query))
+
+    def _similar(self, generation: Generation, query: SimilarQuery, available: Condition | None) -> Result:
         if query.by is SimilarBy.TWINS:
-            return twins_of(generation, query)
+            return twins_of(generation, query, available)
         sequence, item_id = generation.index.sequence, query.item_id or ""
         if query.features is not None:
-            options = SearchOptions(exclude=query.exclude, exact=query.exact)
+            options = SearchOptions(exclude=query.exclude, exact=query.exact, filter=available)
             features = _checked(generation.model.schema.item_features, query.features, path="item.features")
             asked = described_item(generation, item_id, features, options)
         else:
-            options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact)
+            options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact, filter=available)
             asked = stored_item(generation, item_id, options)
         hits = asked.search(generation.index, [0], query.limit)[0]
         return Result(
@@ -118,8 +128,13 @@ class Retriever:
         )
 
     def _recall_chunk(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
+        return generation.windows.honoured(self._clock(), partial(self._answers, generation, queries))
+
+    def _answers(
+        self, generation: Generation, queries: Sequence[RecallQuery], available: Condition | None
+    ) -> list[Result]:
         sequence = generation.index.sequence  # before anything is read: never more than the answer reflects
-        questions = self._questions(generation, queries)
+        questions = self._questions(generation, queries, available)
         found = self._found(generation, questions)
         results = []
         for position, question in enumerate(questions):
@@ -137,7 +152,9 @@ class Retriever:
             )
         return results
 
-    def _questions(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[_Question]:
+    def _questions(
+        self, generation: Generation, queries: Sequence[RecallQuery], available: Condition | None
+    ) -> list[_Question]:
         histories = [self._history(query) for query in queries]
         recent = [_recent(generation, query, h) for query, h in zip(queries, histories, strict=True)]
         vectors = _gathered(generation.index, recent)
@@ -149,7 +166,7 @@ class Retriever:
                 exclude=exclude,
                 candidates=query.candidates,
                 exact=query.exact,
-                filter=checked_filter(generation, query.filter),
+                filter=narrowed(checked_filter(generation, query.filter), available),
             )
             source = _source(generation, query, user)
             questions.append(_Question(query=query, user=user, recent=held, options=options, answered_from=source))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from index.live import LiveIndex
 from index.protocols import SearchOptions
+from recall.live.availability import described
 
 
 def short_reason(index: LiveIndex, options: SearchOptions, *, limit: int, num_found: int) -> str:
@@ -11,9 +12,8 @@ def short_reason(index: LiveIndex, options: SearchOptions, *, limit: int, num_fo
     if num_found >= limit:
         return ""
     excluded = set(options.exclude)
-    held, what = index if options.filter is None else index.filtered(options.filter), "retrievable items"
-    if options.filter is not None:
-        what += " that pass the filter"
+    held = index if options.filter is None else index.filtered(options.filter)
+    what = f"retrievable items{described(options.filter)}"
     if options.candidates is None:
         num_held = held.num_items
         pool = f"the catalogue holds {num_held} {what}"

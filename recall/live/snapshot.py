@@ -42,6 +42,7 @@ from index.rows import RowTable
 from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, verify, write_folder, write_manifest
 from index.space import load_space, save_space
 from index.sparse import SparseIndex
+from recall.live.availability import Windows, with_windows
 from recall.live.generation import Embedder, Generation, ModelLoader, load_model
 from recall.live.popularity import Popularity
 from recall.live.tuning import TuningFacts
@@ -204,8 +205,8 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
     popular = np.flatnonzero(rows.popularity)
     content = _content(folder, facts.parts.spaces, model)
     index = LiveIndex(item_ids, vectors, base, sequence=facts.sequence, content=content)
-    if rows.attributes is not None:
-        index.set_attributes(rows.attributes)
+    attributes = with_windows(rows.attributes, len(item_ids))
+    index.set_attributes(attributes)
     return Generation(
         model=model,
         index=index,
@@ -214,6 +215,8 @@ def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: Model
         tuning=facts.index.tuning,
         skipped=json.loads((folder / facts.parts.skipped).read_text(encoding="utf-8")),
         twins=_twins(folder, facts.parts.twins, item_ids),
+        windows=Windows.of(attributes),
+        is_filterable=rows.attributes is not None,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from index.conditions import Condition
+from index.protocols import Hits
 from recall.errors import FieldViolation, InvalidRequestError, NotFoundError, NotReadyError
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
@@ -15,8 +17,13 @@ from recall.model.token_sets import TokenSets
 from recall.schema import FeatureMap, FeatureSpec
 
 
-def twins_of(generation: Generation, query: SimilarQuery) -> Result:
+def twins_of(generation: Generation, query: SimilarQuery, available: Condition | None = None) -> Result:
     """Returns the near-duplicates of an item, without itself; scores are Jaccard similarities.
+
+    Args:
+        generation: What is served.
+        query: The question.
+        available: What must hold for an item to be returned; None means nothing.
 
     Raises:
         NotReadyError: The snapshot was made before there were twins.
@@ -29,7 +36,11 @@ def twins_of(generation: Generation, query: SimilarQuery) -> Result:
     sequence, view = generation.index.sequence, generation.twins.view()  # the sequence first: twins are ahead of it
     tokens = _tokens(view, query)
     exclude = {*query.exclude, query.item_id or ""}
-    hits = view.search(tokens, query.limit, exclude=exclude, exact=query.exact)
+
+    def search(limit: int) -> Hits:
+        return view.search(tokens, limit, exclude=exclude, exact=query.exact)
+
+    hits = search(query.limit) if available is None else _available(generation, search, query.limit, available)
     return Result(
         item_ids=hits.item_ids,
         scores=hits.scores,
@@ -37,6 +48,17 @@ def twins_of(generation: Generation, query: SimilarQuery) -> Result:
         sequence=sequence,
         short_reason=_short_reason(view.specs, len(tokens), limit=query.limit, num_found=len(hits.item_ids)),
     )
+
+
+def _available(generation: Generation, search: Callable[[int], Hits], limit: int, condition: Condition) -> Hits:
+    """Returns the best hits for which a condition holds; asks for twice as many where it does not for too many."""
+    held, wanted = generation.index.filtered(condition), limit
+    while True:
+        hits = search(wanted)
+        places = [place for place, item_id in enumerate(hits.item_ids) if item_id in held][:limit]
+        if len(places) == limit or len(hits.item_ids) < wanted:
+            return Hits([hits.item_ids[place] for place in places], hits.scores[places])
+        wanted *= 2
 
 
 def stored_token_sets(specs: Sequence[FeatureSpec], features: Sequence[FeatureMap]) -> TokenSets:

@@ -183,7 +183,7 @@ def test_a_counter_that_does_not_fit_the_writes_stops_every_write(catalog: Catal
         connection.execute("UPDATE counter SET sequence = 1")
     connection.close()
     for call in (catalog.last_sequence, lambda: catalog.put_items([make_item("c")]), lambda: catalog.delete_items("a")):
-        with pytest.raises(CatalogError, match="its counters of writes are 1 and 2, its last one of an item 2; restore a copy"):
+        with pytest.raises(CatalogError, match="writes are 1 and 2, its last one of an item 2; restore a copy"):
             call()
 
 

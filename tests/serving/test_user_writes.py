@@ -206,3 +206,34 @@ def test_a_page_has_at_most_a_hundred_items_by_default_and_less_of_large_ones(st
     stub.UpsertItems(pb.UpsertItemsRequest(items=[item(f"n{n:03}") for n in range(101)]), timeout=30)
     stub.DeleteItems(pb.DeleteItemsRequest(item_ids=["l1", "l2", "l3", "n000"]), timeout=30)
     assert len(stub.ListItems(pb.ListItemsRequest(), timeout=30).items) == 100
+
+
+def test_an_update_mask_changes_named_fields_of_stored_items(stub: Stub) -> None:
+    values = {"topic": pb.FeatureValue(string_value="b"), "price": pb.FeatureValue(number_value=3.0)}
+    request = pb.UpsertItemsRequest(items=[pb.Item(item_id="a0", features=values)])
+    request.update_mask.paths.append("features.price")
+    stub.UpsertItems(request, timeout=30)
+    stored = stub.GetItem(pb.GetItemRequest(item_id="a0"), timeout=30).item.features
+    assert (stored["topic"].string_value, stored["price"].number_value) == ("a", 3.0)
+    request.items[0].item_id = "never"
+    assert refused(stub.UpsertItems, request).code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_an_item_is_returned_inside_its_window_alone(stub: Stub) -> None:
+    now, question = int(time.time()), pb.SimilarItemsRequest(item_id="a0", limit=9)
+    request = pb.UpsertItemsRequest(items=[item("new")])
+    request.items[0].available_from = now + 3_600
+    stub.UpsertItems(request, timeout=30)
+    assert "new" not in stub.SimilarItems(question, timeout=30).item_ids
+    stored = stub.GetItem(pb.GetItemRequest(item_id="new"), timeout=30)
+    assert (stored.item.available_from, stored.retrievable) == (now + 3_600, True)
+    assert not stored.item.HasField("available_until")
+    request.update_mask.paths.append("available_from")
+    request.items[0].available_from = now - 3_600
+    stub.UpsertItems(request, timeout=30)
+    assert "new" in stub.SimilarItems(question, timeout=30).item_ids
+    assert "new" in stub.Recall(pb.RecallRequest(user_id="u1", limit=9), timeout=30).item_ids
+    request.update_mask.paths.append("available_until")
+    request.items[0].available_until = now - 1
+    stub.UpsertItems(request, timeout=30)
+    assert "new" not in stub.Recall(pb.RecallRequest(user_id="u1", limit=9), timeout=30).item_ids
