@@ -16,6 +16,7 @@ from index.attribute_growth import GrowingAttributes
 from index.attributes import AttributeMap, ColumnSpec
 from index.bags import Bags
 from index.flat import AppendableFlat
+from index.fresh_codes import GrowingCodes
 from index.lsh import LshIndex
 from index.lsh_parameters import LshParameters
 from index.protocols import FloatArray, RowArray, RowBitmap
@@ -57,6 +58,7 @@ class FreshPart:
     def __init__(self, dim: int, *, has_content: bool = False, specs: Sequence[ColumnSpec] | None = None) -> None:
         """Starts empty, for vectors of length `dim`, with or without bags, and with these columns if any."""
         self.index = AppendableFlat(dim)
+        self.codes = GrowingCodes(dim)
         self.sparse = AppendableSparse() if has_content else None
         self.attributes = None if specs is None else GrowingAttributes(specs)
         self._hashed: LshIndex | None = None
@@ -81,6 +83,7 @@ class FreshPart:
             self.sparse.make_room(new.bags)
         if self.attributes is not None and new.attributes is not None:
             self.attributes.make_room(new.attributes)
+        self.codes.put(first, new.vectors)
         self.index.append(new.vectors)
         self._append_hashed(new.vectors)
         if self.sparse is not None and new.bags is not None:

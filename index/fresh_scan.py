@@ -1,8 +1,9 @@
 """Exact search of the fresh part, given what the base holds: only rows that reach the worst result of the base count.
 
-All rows are scored by one matrix product, whose floats depend on its shape. A row is kept while its product is within
-the rounding margin (`index.flat.product_margins`) of the floor: the score of the last row that the base returned, or
-the k-th best of these rows, whichever is greater. What is kept is scored by `index.rescore`, so every row that belongs
+Many queries score all rows by one matrix product, whose floats depend on its shape. A row is kept while its product is
+within the rounding margin (`index.flat.product_margins`) of the floor: the score of the last row that the base
+returned, or the k-th best of these rows, whichever is greater. Few queries with a floor read codes of the rows instead
+(`index.fresh_codes`). What is kept is scored by `index.rescore`, so every row that belongs
 into the result is there with its final score, ties at the last place included, and few others.
 """
 
@@ -15,13 +16,16 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from index.flat import product_margins
+from index.fresh_codes import Codes, reaching
 from index.lsh_order import ordered
-from index.protocols import FloatArray, Neighbors, RowBitmap
+from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.rescore import score_rows
 
 _LINES_BYTES = 1 << 22
 _ROOM = 1024
 _STRIP = 64
+_FEW_QUERIES = 4
+"""More of them share the reading of the vectors in one matrix product."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +37,14 @@ class Wanted:
         floors: [num_queries] float32, below which no row is wanted; -inf where every row is.
         allowed: Rows that may be returned.
         norm: Greatest length of a vector.
+        codes: Of the same rows; None reads the vectors.
     """
 
     k: int
     floors: FloatArray
     allowed: RowBitmap
     norm: float
+    codes: Codes | None = None
 
 
 def scan(vectors: FloatArray, queries: FloatArray, wanted: Wanted) -> Neighbors:
@@ -54,6 +60,8 @@ def scan(vectors: FloatArray, queries: FloatArray, wanted: Wanted) -> Neighbors:
     """
     num_queries, size = queries.shape[0], max(_LINES_BYTES // (4 * vectors.shape[0]), 1)
     margins = product_margins(queries, wanted.norm)
+    if wanted.codes is not None and num_queries <= _FEW_QUERIES and wanted.floors.min() > -np.inf:
+        return _scan_codes(vectors, queries, wanted, margins)
     if num_queries <= size:
         return _scan_some(vectors, queries, wanted, margins)
     parts = []
@@ -61,6 +69,19 @@ def scan(vectors: FloatArray, queries: FloatArray, wanted: Wanted) -> Neighbors:
         some = slice(start, start + size)
         parts.append(_scan_some(vectors, queries[some], replace(wanted, floors=wanted.floors[some]), margins[some]))
     return _stacked(parts)
+
+
+def _scan_codes(vectors: FloatArray, queries: FloatArray, wanted: Wanted, margins: NDArray[np.float64]) -> Neighbors:
+    assert wanted.codes is not None
+    floors, num_rows = wanted.floors - margins, vectors.shape[0]
+    found = [
+        reaching(wanted.codes, query, float(floor), allowed=wanted.allowed, num_rows=num_rows)
+        for query, floor in zip(queries, floors, strict=True)
+    ]
+    offsets = np.zeros(len(found) + 1, dtype=np.int64)
+    for query, rows in enumerate(found):
+        offsets[query + 1] = offsets[query] + rows.size
+    return _scored(vectors, queries, found[0] if len(found) == 1 else np.concatenate(found), offsets)
 
 
 def _scan_some(vectors: FloatArray, queries: FloatArray, wanted: Wanted, margins: NDArray[np.float64]) -> Neighbors:
@@ -72,9 +93,12 @@ def _scan_some(vectors: FloatArray, queries: FloatArray, wanted: Wanted, margins
     if _near(lines, wanted.allowed, wanted.floors, margins, k, rows, offsets) > rows.size:
         rows = np.empty(offsets[-1], dtype=np.int64)
         _near(lines, wanted.allowed, wanted.floors, margins, k, rows, offsets)
-    rows = rows[: offsets[-1]]
+    return _scored(vectors, queries, rows[: offsets[-1]], offsets)
+
+
+def _scored(vectors: FloatArray, queries: FloatArray, rows: RowArray, offsets: RowArray) -> Neighbors:
     scores = score_rows(queries, vectors, rows, offsets=offsets)
-    width = int(offsets[1]) if num_queries == 1 else int(np.diff(offsets).max())
+    width = int(offsets[1]) if offsets.size == 2 else int(np.diff(offsets).max())
     return ordered(rows, scores, offsets, k=max(width, 1), width=width)
 
 

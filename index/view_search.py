@@ -238,6 +238,7 @@ def _scan_fresh(view: View, questions: Questions, plan: _Plan, base: Neighbors) 
         floors=floors,
         allowed=view.fresh_live,
         norm=view.fresh.index.largest_norm,
+        codes=view.fresh.codes.published,
     )
     return scan(view.fresh.index.vectors[: view.num_fresh_rows], questions.vectors, wanted)
 

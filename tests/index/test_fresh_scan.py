@@ -7,6 +7,7 @@ import pytest
 
 from index import bitmap, fresh_scan
 from index.flat import exact_search
+from index.fresh_codes import GrowingCodes, reaching
 from index.fresh_scan import Wanted, scan
 
 ROWS = np.array([[1, 0], [0, 1], [0.5, 0], [1, 0], [0.25, 0]], dtype=np.float32)
@@ -52,3 +53,31 @@ def test_scan_has_what_exact_search_has(unit_vectors, monkeypatch, k, lines_byte
         np.testing.assert_array_equal(found.scores[query, :count], exact.scores[query, :count])
         assert found.counts[query] >= count
         assert (found.rows[query, found.counts[query] :] == -1).all()
+
+
+@pytest.mark.parametrize("dim", [3, 64, 100])
+def test_codes_leave_out_no_row_that_reaches_the_floor(unit_vectors, dim):
+    vectors = unit_vectors(900, dim)
+    vectors[::5] *= 100  # lengths apart
+    codes = GrowingCodes(dim, capacity=8)
+    codes.put(0, vectors[:700])
+    codes.put(5, vectors[5:700])  # again, as after a write that failed
+    codes.put(700, vectors[700:])
+    allowed = bitmap.from_rows(np.arange(0, 900, 3), 900)
+    for query in (*unit_vectors(10, dim, seed=1), vectors[0], np.eye(dim, dtype=np.float32)[1]):
+        exact = exact_search(vectors, query[None], 20, allowed=allowed, largest_norm=100.0)
+        floor = exact.scores[0, -1:]
+        wanted = Wanted(k=20, floors=floor, allowed=allowed, norm=100.0, codes=codes.published)
+        found = scan(vectors, query[None], wanted)
+        np.testing.assert_array_equal(found.rows[0, :20], exact.rows[0])
+        np.testing.assert_array_equal(found.scores[0, :20], exact.scores[0])
+        assert found.counts[0] <= 100
+        near = reaching(codes.published, query, -1e9, allowed=allowed, num_rows=12)
+        assert near.tolist() == [0, 3, 6, 9]
+
+
+def test_query_of_zeros_reaches_a_floor_of_zero():
+    codes = GrowingCodes(2)
+    codes.put(0, ROWS)
+    wanted = Wanted(k=5, floors=np.zeros(1, "f4"), allowed=bitmap.full(5), norm=1.0, codes=codes.published)
+    assert scan(ROWS, np.zeros((1, 2), dtype=np.float32), wanted).rows.tolist() == [[0, 1, 2, 3, 4]]
