@@ -10,7 +10,7 @@ It needs gRPC and numpy; neither torch nor the index is imported.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -21,17 +21,26 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from recall.client_messages import (
-    DeleteReply,
     ItemReply,
+    PageReply,
     StatusReply,
-    UpsertReply,
-    UpsertWarning,
     checked_features,
     get_request,
+    list_request,
     recall_request,
     result_of,
     similar_request,
+)
+from recall.client_writes import (
+    DeleteReply,
+    RecordReply,
+    UpsertReply,
+    UpsertWarning,
+    delete_request,
+    delete_users_request,
+    record_request,
     upsert_request,
+    upsert_users_request,
 )
 from recall.errors import (
     DeadlineError,
@@ -44,22 +53,26 @@ from recall.errors import (
     UnavailableError,
 )
 from recall.live.query import RecallQuery, Result, SimilarBy, SimilarQuery
-from recall.live.records import ItemRecord
+from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
 
 __all__ = [
     "DeleteReply",
+    "InteractionRecord",
     "ItemRecord",
     "ItemReply",
+    "PageReply",
     "RecallClient",
     "RecallQuery",
+    "RecordReply",
     "Result",
     "SimilarBy",
     "SimilarQuery",
     "StatusReply",
     "UpsertReply",
     "UpsertWarning",
+    "UserRecord",
     "checked_features",
 ]
 
@@ -80,6 +93,9 @@ _ReplyT = TypeVar("_ReplyT", bound=Message)
 
 class RecallClient:
     """A connection to one server; threads may share it.
+
+    Each write takes a `request_id`, for example a UUID: sent again with the same content, on any server of the
+    catalogue, it writes nothing and returns the first reply. Empty: every call writes.
 
     Every method raises kinds of `RecallError` only. Besides those that a method names, each can raise
     `UnavailableError` (no connection; the server is starting, stopping or too busy), `DeadlineError` (no answer in
@@ -159,26 +175,70 @@ class RecallClient:
         """
         return result_of(self._call(self._stub.SimilarItems, similar_request(query, min_sequence)))
 
-    def upsert(self, items: Sequence[ItemRecord], *, validate_only: bool = False) -> UpsertReply:
+    def upsert(
+        self,
+        items: Sequence[ItemRecord],
+        *,
+        update_mask: Sequence[str] | None = None,
+        validate_only: bool = False,
+        request_id: str = "",
+    ) -> UpsertReply:
         """Inserts or replaces 1 to 1,000 items, all or none; when it returns they are durable and retrievable.
 
         Args:
             items: Each id once; features and attributes may hold every value that `checked_features` takes.
+            update_mask: Change only these fields of items that are stored: `features.NAME`, `attributes.NAME`,
+                `available_from`, `available_until`, `features`, `attributes`.
             validate_only: Check and embed, but store nothing.
+            request_id: Makes the call safe to repeat.
 
         Raises:
             InvalidRequestError: Fields are invalid; all of them are listed.
+            NotFoundError: There is a mask, and an item is not stored.
         """
-        request = upsert_request(items, validate_only=validate_only)
+        request = upsert_request(items, update_mask=update_mask, validate_only=validate_only, request_id=request_id)
         return UpsertReply.from_message(self._call(self._stub.UpsertItems, request))
 
-    def delete(self, item_ids: Sequence[str]) -> DeleteReply:
+    def delete(self, item_ids: Sequence[str], *, request_id: str = "") -> DeleteReply:
         """Deletes 1 to 1,000 items, all or none; when it returns they are never returned again.
 
         Raises:
             InvalidRequestError: Ids are invalid; all of them are listed.
         """
-        return DeleteReply.from_message(self._call(self._stub.DeleteItems, pb.DeleteItemsRequest(item_ids=item_ids)))
+        return DeleteReply.from_message(self._call(self._stub.DeleteItems, delete_request(item_ids, request_id)))
+
+    def upsert_users(
+        self, users: Sequence[UserRecord], *, validate_only: bool = False, request_id: str = ""
+    ) -> UpsertReply:
+        """Inserts or replaces 1 to 1,000 users, all or none; their next recall reflects it.
+
+        Raises:
+            InvalidRequestError: Fields are invalid; all of them are listed.
+        """
+        request = upsert_users_request(users, validate_only=validate_only, request_id=request_id)
+        return UpsertReply.from_message(self._call(self._stub.UpsertUsers, request))
+
+    def delete_users(self, user_ids: Sequence[str], *, request_id: str = "") -> DeleteReply:
+        """Erases 1 to 1,000 users with their interactions, all or none.
+
+        Raises:
+            InvalidRequestError: Ids are invalid; all of them are listed.
+        """
+        request = delete_users_request(user_ids, request_id)
+        return DeleteReply.from_message(self._call(self._stub.DeleteUsers, request))
+
+    def record(self, interactions: Sequence[InteractionRecord], *, request_id: str = "") -> RecordReply:
+        """Records 1 to 1,000 events, all or none; the next recall of their users reflects them.
+
+        Args:
+            interactions: Events; one of time 0 is of the moment at which the server takes it.
+            request_id: Makes the call safe to repeat.
+
+        Raises:
+            InvalidRequestError: Fields are invalid; all of them are listed.
+        """
+        request = record_request(interactions, request_id)
+        return RecordReply.from_message(self._call(self._stub.RecordInteractions, request))
 
     def get(self, item_id: str, *, min_sequence: int = 0) -> ItemReply:
         """Returns what is stored of one item.
@@ -189,6 +249,27 @@ class RecallClient:
         """
         request = get_request(item_id, min_sequence)
         return ItemReply.from_message(self._call(self._stub.GetItem, request))
+
+    def page(self, *, token: str = "", size: int = 0, min_sequence: int = 0) -> PageReply:
+        """Returns one page of the stored items, item id ascending in UTF-8 byte order.
+
+        Args:
+            token: Of the page before; empty for the first.
+            size: Items wanted, 1 to 1,000; 0 means 100.
+            min_sequence: Wait until this write is visible.
+
+        Raises:
+            InvalidRequestError: Fields are invalid; all of them are listed.
+        """
+        return PageReply.from_message(self._call(self._stub.ListItems, list_request(size, token, min_sequence)))
+
+    def items(self, *, min_sequence: int = 0) -> Iterator[ItemReply]:
+        """Yields every stored item once, page by page; damaged ones are left out (see `page`)."""
+        page = self.page(size=1_000, min_sequence=min_sequence)
+        yield from page.items
+        while page.next_token:
+            page = self.page(token=page.next_token, size=1_000)
+            yield from page.items
 
     def status(self) -> StatusReply:
         """Returns what the server serves."""

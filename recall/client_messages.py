@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,44 +27,6 @@ _INT32_BOUND, _INT64_BOUND = 1 << 31, 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpsertWarning:
-    """Something about an item that did not stop its write; `code` is `UNKNOWN_FEATURE` or `LOW_INFORMATION`."""
-
-    item_id: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpsertReply:
-    """What an upsert did: the sequence of its last item, durable and visible, unless it only validated."""
-
-    sequence: int
-    model_id: str
-    warnings: tuple[UpsertWarning, ...]
-
-    @classmethod
-    def from_message(cls, reply: pb.UpsertItemsResponse) -> UpsertReply:
-        """Returns the reply as a value."""
-        warnings = tuple(UpsertWarning(item_id=w.item_id, code=w.code, message=w.message) for w in reply.warnings)
-        return cls(sequence=reply.sequence, model_id=reply.model_id, warnings=warnings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteReply:
-    """What a deletion did; `num_deleted` counts the ids that were stored."""
-
-    sequence: int
-    model_id: str
-    num_deleted: int
-
-    @classmethod
-    def from_message(cls, reply: pb.DeleteItemsResponse) -> DeleteReply:
-        """Returns the reply as a value."""
-        return cls(sequence=reply.sequence, model_id=reply.model_id, num_deleted=reply.num_deleted)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ItemReply:
     """A stored item; `item_sequence` is its last write, and `retrievable` whether the index holds it."""
 
@@ -77,15 +39,66 @@ class ItemReply:
     @classmethod
     def from_message(cls, reply: pb.GetItemResponse) -> ItemReply:
         """Returns the reply as a value."""
-        features, _, _ = features_from_message(reply.item.features, (), path="item.features")
-        attributes, _, _ = features_from_message(reply.item.attributes, (), path="item.attributes")
         return cls(
-            item=ItemRecord(item_id=reply.item.item_id, features=features, attributes=attributes),
+            item=_item_of(reply.item),
             item_sequence=reply.item_sequence,
             retrievable=reply.retrievable,
             model_id=reply.model_id,
             sequence=reply.sequence,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageReply:
+    """Some stored items, item id ascending; `next_token` is empty after the last of all.
+
+    Attributes:
+        items: The items.
+        damaged_item_ids: Items between them whose stored rows are damaged.
+        next_token: Where the next page begins.
+        model_id: Model that is served.
+        sequence: Last write that the page reflects.
+    """
+
+    items: tuple[ItemReply, ...]
+    damaged_item_ids: tuple[str, ...]
+    next_token: str
+    model_id: str
+    sequence: int
+
+    @classmethod
+    def from_message(cls, reply: pb.ListItemsResponse) -> PageReply:
+        """Returns the reply as a value."""
+        rows = zip(reply.items, reply.item_sequences, reply.retrievable, strict=True)
+        items = (
+            ItemReply(
+                item=_item_of(item),
+                item_sequence=item_sequence,
+                retrievable=retrievable,
+                model_id=reply.model_id,
+                sequence=reply.sequence,
+            )
+            for item, item_sequence, retrievable in rows
+        )
+        return cls(
+            items=tuple(items),
+            damaged_item_ids=tuple(reply.damaged_item_ids),
+            next_token=reply.next_page_token,
+            model_id=reply.model_id,
+            sequence=reply.sequence,
+        )
+
+
+def _item_of(item: pb.Item) -> ItemRecord:
+    features, _, _ = features_from_message(item.features, (), path="item.features")
+    attributes, _, _ = features_from_message(item.attributes, (), path="item.attributes")
+    return ItemRecord(
+        item_id=item.item_id,
+        features=features,
+        attributes=attributes,
+        available_from=item.available_from if item.HasField("available_from") else None,
+        available_until=item.available_until if item.HasField("available_until") else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,15 +296,19 @@ def _refuse_numbers(*, limit: int = 0, min_sequence: int = 0) -> None:
 
 
 @contextmanager
-def _refusing_values() -> Iterator[None]:
-    # A message takes no value that its wire type cannot hold, for example text with half a surrogate pair.
+def refusing_values() -> Iterator[None]:
+    """Refuses values that the wire types of a message cannot hold, for example text with half a surrogate pair.
+
+    Raises:
+        InvalidRequestError: There is one.
+    """
     try:
         yield
     except (TypeError, ValueError) as error:
         raise InvalidRequestError([FieldViolation(field="request", description=str(error))]) from error
 
 
-@_refusing_values()
+@refusing_values()
 def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
     """Returns the request of a `Recall` call.
 
@@ -318,7 +335,7 @@ def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
     return request
 
 
-@_refusing_values()
+@refusing_values()
 def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRequest:
     """Returns the request of a `SimilarItems` call.
 
@@ -341,28 +358,7 @@ def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRe
     return request
 
 
-@_refusing_values()
-def upsert_request(items: Sequence[ItemRecord], *, validate_only: bool) -> pb.UpsertItemsRequest:
-    """Returns the request of an `UpsertItems` call.
-
-    Raises:
-        InvalidRequestError: Features have types that no kind takes.
-    """
-    messages = []
-    for position, item in enumerate(items):
-        features = checked_features(item.features, path=f"items[{position}].features")
-        attributes = checked_features(item.attributes, path=f"items[{position}].attributes")
-        messages.append(
-            pb.Item(
-                item_id=item.item_id,
-                features=features_to_messages(features),
-                attributes=features_to_messages(attributes),
-            )
-        )
-    return pb.UpsertItemsRequest(items=messages, validate_only=validate_only)
-
-
-@_refusing_values()
+@refusing_values()
 def get_request(item_id: str, min_sequence: int) -> pb.GetItemRequest:
     """Returns the request of a `GetItem` call.
 
@@ -371,6 +367,17 @@ def get_request(item_id: str, min_sequence: int) -> pb.GetItemRequest:
     """
     _refuse_numbers(min_sequence=min_sequence)
     return pb.GetItemRequest(item_id=item_id, min_sequence=min_sequence)
+
+
+@refusing_values()
+def list_request(page_size: int, page_token: str, min_sequence: int) -> pb.ListItemsRequest:
+    """Returns the request of a `ListItems` call.
+
+    Raises:
+        InvalidRequestError: A number is beyond what the wire holds.
+    """
+    _refuse_numbers(min_sequence=min_sequence)
+    return pb.ListItemsRequest(page_size=page_size, page_token=page_token, min_sequence=min_sequence)
 
 
 def result_of(reply: pb.RecallResponse | pb.SimilarItemsResponse) -> Result:

@@ -37,7 +37,8 @@ def _part(imports: str, third_party: str) -> Part:
 # its own folder or files; the longest name that fits a module wins.
 GRPC = "grpc grpc_health grpc_reflection grpc_status google.protobuf google.rpc"
 EVERY_PART = (
-    "index recall recall.model recall.v1 recall.live recall.client recall.client_messages recall.serving recall.cli"
+    "index recall recall.model recall.v1 recall.live recall.client recall.client_messages recall.client_writes"
+    " recall.serving recall.cli"
 )
 PARTS = {
     "index": _part("index", "numpy scipy faiss numba hnswlib usearch pymilvus"),
@@ -46,8 +47,11 @@ PARTS = {
         "recall recall.model", "numpy scipy numba polars torch xxhash safetensors datasketch pydantic"
     ),
     "recall.live": _part("index recall recall.model recall.v1 recall.live", "numpy polars pydantic google.protobuf"),
-    "recall.client": _part("recall recall.v1 recall.live recall.client recall.client_messages", f"numpy {GRPC}"),
+    "recall.client": _part(
+        "recall recall.v1 recall.live recall.client recall.client_messages recall.client_writes", f"numpy {GRPC}"
+    ),
     "recall.client_messages": _part("recall recall.v1 recall.live", "numpy google.protobuf"),
+    "recall.client_writes": _part("recall recall.v1 recall.live recall.client_messages", "google.protobuf"),
     "recall.serving": _part(
         "index recall recall.v1 recall.live recall.serving", f"numpy pydantic prometheus_client opentelemetry {GRPC}"
     ),

@@ -8,7 +8,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recall.client import ItemRecord, RecallClient, RecallQuery, SimilarBy, SimilarQuery, checked_features
+from recall.client import (
+    InteractionRecord,
+    ItemRecord,
+    RecallClient,
+    RecallQuery,
+    SimilarBy,
+    SimilarQuery,
+    UserRecord,
+    checked_features,
+)
 from recall.errors import (
     DeadlineError,
     InvalidRequestError,
@@ -39,6 +48,47 @@ def test_upsert_recall_similar_get_delete_and_status_round_trip(client: RecallCl
     assert client.delete(["new", "gone"]).num_deleted == 1
     status = client.status()
     assert (status.num_items, status.sequence, status.item_features["price"]) == (8, 10, "number")
+
+
+def test_update_mask_window_and_pages_round_trip(client: RecallClient) -> None:
+    client.upsert([ItemRecord(item_id="new", features={"topic": "a", "price": 1.0}, available_until=2**33)])
+    update = ItemRecord(item_id="new", features={"price": 2.0}, available_from=5)
+    assert client.upsert([update], update_mask=["features.price", "available_from"]).sequence == 10
+    stored = client.get("new").item
+    assert (stored.features, stored.available_from, stored.available_until) == ({"topic": "a", "price": 2.0}, 5, 2**33)
+    with pytest.raises(NotFoundError, match="item 'never' is not stored"):
+        client.upsert([ItemRecord(item_id="never")], update_mask=["features"])
+    pages = [client.page(size=5, min_sequence=10)]
+    pages.append(client.page(size=5, token=pages[0].next_token))
+    ids = [[reply.item.item_id for reply in page.items] for page in pages]
+    assert ids == [["a0", "a1", "a2", "a3", "b0"], ["b1", "b2", "b3", "new"]]
+    assert (pages[1].next_token, pages[1].sequence, pages[1].items[3].item) == ("", 10, stored)
+    assert [reply.item.item_id for reply in client.items()] == ids[0] + ids[1]
+    with pytest.raises(InvalidRequestError) as error:
+        client.page(size=2**31)
+    assert error.value.violations
+
+
+def test_users_and_events_round_trip_and_a_repeat_is_known(client: RecallClient) -> None:
+    users = [UserRecord(user_id="new", features=checked_features({"country": "de", "hat": 3}))]
+    reply = client.upsert_users(users, request_id="r1")
+    assert [(w.user_id, w.code) for w in reply.warnings] == [("new", "UNKNOWN_FEATURE")]
+    assert client.recall(RecallQuery(user_id="new", limit=1)).answered_from is AnsweredFrom.FEATURES
+    events = [
+        InteractionRecord(user_id="new", item_id="b0"),
+        InteractionRecord(user_id="new", item_id="b1", timestamp=5),
+    ]
+    recorded = client.record(events, request_id="r2")
+    assert (recorded.sequence, recorded.num_recorded) == (10, 2)
+    assert client.record(events, request_id="r2") == recorded
+    assert client.recall(RecallQuery(user_id="new", limit=2), min_sequence=10).item_ids == ["b2", "b3"]
+    deleted = client.delete_users(["new", "gone"], request_id="r3")
+    assert (deleted.num_deleted, client.delete_users(["new", "gone"], request_id="r3")) == (1, deleted)
+    assert client.recall(RecallQuery(user_id="new", limit=1)).answered_from is AnsweredFrom.POPULARITY
+    with pytest.raises(InvalidRequestError, match="'r3' named another request before"):
+        client.delete(["a0"], request_id="r3")
+    assert client.upsert_users(users, request_id="r1") == reply
+    assert client.recall(RecallQuery(user_id="new", limit=1)).answered_from is AnsweredFrom.POPULARITY
 
 
 def test_recall_sends_every_part_of_the_question(
