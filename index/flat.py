@@ -209,6 +209,13 @@ def checked_bound(num_rows: int | None, published: int) -> int:
     return num_rows
 
 
+def margin_per_length(dim: int, largest_norm: float) -> float:
+    """Returns the margin of a query of length 1; see `product_margins`."""
+    # Two ways to sum dim products differ by at most 2 * dim * unit roundoff * |q||v|. The k-th score and a row's own
+    # may each be off by that, hence twice; the rest of the factor covers second order terms.
+    return 6.0 * dim * _UNIT_ROUNDOFF * largest_norm
+
+
 def product_margins(queries: FloatArray, largest_norm: float) -> NDArray[np.float64]:
     """Returns how far a matrix product may set two rows apart that the kernel scores alike, [num_queries] float64.
 
@@ -216,10 +223,8 @@ def product_margins(queries: FloatArray, largest_norm: float) -> NDArray[np.floa
         queries: [num_queries, dim] float32.
         largest_norm: Greatest length of a vector.
     """
-    # Two ways to sum dim products differ by at most 2 * dim * unit roundoff * |q||v|. The k-th score and a row's own
-    # may each be off by that, hence twice; the rest of the factor covers second order terms.
     lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
-    margins: NDArray[np.float64] = 6.0 * queries.shape[1] * _UNIT_ROUNDOFF * largest_norm * lengths
+    margins: NDArray[np.float64] = margin_per_length(queries.shape[1], largest_norm) * lengths
     return margins
 
 

@@ -19,6 +19,7 @@ from index.quantised import ByteArray
 from index.simd import LINE, aligned_zeros
 
 _LARGEST, _MIDDLE = 127, 128
+_ROOM = 256
 _SLACK = 1e-4
 """Relative: above what float32 rounds off in the bound."""
 
@@ -36,6 +37,19 @@ class Codes:
     codes: ByteArray
     steps: FloatArray
     sums: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Of which rows, and how near to a floor, some are wanted.
+
+    Attributes:
+        num_rows: Rows from here on do not exist.
+        margin: How far products of float32 may be off, for a query of length 1; see `index.flat.margin_per_length`.
+    """
+
+    num_rows: int
+    margin: float
 
 
 class GrowingCodes:
@@ -59,18 +73,29 @@ class GrowingCodes:
         self.published = made
 
 
-def reaching(codes: Codes, query: FloatArray, floor: float, *, allowed: RowBitmap, num_rows: int) -> RowArray:
-    """Returns every allowed row that may score at least the floor, and few others, ascending int64.
+def reaching(
+    codes: Codes, queries: FloatArray, floors: FloatArray, *, allowed: RowBitmap, near: Near
+) -> tuple[RowArray, RowArray]:
+    """Returns every allowed row that may score at least the floor of a query, and few others.
 
     Args:
         codes: Of the rows.
-        query: [dim] float32, finite.
-        floor: Finite; less than what is wanted by as much as products of float32 may be off.
+        queries: [num_queries, dim] float32, C-contiguous, finite.
+        floors: [num_queries] float32, finite.
         allowed: Rows that may be returned.
-        num_rows: Rows from here on do not exist.
+        near: How many rows there are, and how far products may be off.
+
+    Returns:
+        Rows, ascending for each query, and offsets: those of query i are `rows[offsets[i]:offsets[i + 1]]`, int64.
     """
-    rows = np.empty(num_rows, dtype=np.int64)
-    return rows[: _reaching(codes.codes, codes.steps, codes.sums, query, floor, allowed, rows)]
+    offsets = np.zeros(queries.shape[0] + 1, dtype=np.int64)
+    rows = np.empty(_ROOM * queries.shape[0], dtype=np.int64)
+    arrays = (codes.codes, codes.steps, codes.sums)
+    total = _reaching(*arrays, queries, floors, near.margin, near.num_rows, allowed, rows, offsets)
+    if total > rows.size:
+        rows = np.empty(total, dtype=np.int64)
+        _reaching(*arrays, queries, floors, near.margin, near.num_rows, allowed, rows, offsets)
+    return rows[:total], offsets
 
 
 def _blank(capacity: int, dim: int) -> Codes:
@@ -101,6 +126,7 @@ def _encode(vectors: FloatArray, codes: ByteArray, steps: FloatArray, sums: Floa
 
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_ROWS = types.int64[::1]
 
 
 @njit(
@@ -108,33 +134,43 @@ _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
         types.Array(types.uint8, 2, "C", readonly=True),
         _FLOATS,
         _FLOATS,
+        _VECTORS,
         _FLOATS,
         types.float64,
+        types.int64,
         _BYTES,
-        types.int64[::1],
+        _ROWS,
+        _ROWS,
     ),
     cache=True,
     nogil=True,
 )
-def _reaching(codes, steps, sums, query, floor, allowed, rows):  # type: ignore[no-untyped-def]
-    stride, count = codes.shape[1], 0
-    largest, length = np.float32(0), np.float32(0)
-    for d in range(query.size):
-        largest = max(largest, abs(query[d]))
-        length += abs(query[d])
-    coded = np.zeros(stride, dtype=np.int8)
-    step, middle = largest / np.float32(_LARGEST), np.int32(0)
-    for d in range(query.size):
-        coded[d] = np.int8(np.rint(query[d] / step)) if step > 0 else 0
-        middle += _MIDDLE * np.int32(coded[d])
+def _reaching(  # type: ignore[no-untyped-def]
+    codes, steps, sums, queries, floors, margin, num_rows, allowed, rows, offsets
+):
+    """Writes what `reaching` returns; returns how many rows there are, also where they do not fit."""
+    stride, dim, total = codes.shape[1], queries.shape[1], 0
     flat = codes.reshape(-1)
-    half_step, half_length = step / 2 * np.float32(1 + _SLACK), length / 2 * np.float32(1 + _SLACK)
-    for row in range(rows.size):
-        total = -middle
-        for start in range(0, stride, LINE):
-            total += byte_product(flat, row * stride + start, coded, start)
-        most = np.float32(total) * steps[row] * step + sums[row] * half_step + steps[row] * half_length
-        if most >= floor and allowed[row >> 3] >> (row & 7) & 1:
-            rows[count] = row
-            count += 1
-    return count
+    coded = np.zeros(stride, dtype=np.int8)
+    for query in range(queries.shape[0]):
+        largest, length, square = np.float32(0), np.float32(0), 0.0
+        for d in range(dim):
+            value = abs(queries[query, d])
+            largest, length, square = max(largest, value), length + value, square + np.float64(value) * value
+        step, middle = largest / np.float32(_LARGEST), np.int32(0)
+        for d in range(dim):
+            coded[d] = np.int8(np.rint(queries[query, d] / step)) if step > 0 else 0
+            middle += _MIDDLE * np.int32(coded[d])
+        half_step, half_length = step / 2 * np.float32(1 + _SLACK), length / 2 * np.float32(1 + _SLACK)
+        floor = floors[query] - margin * np.sqrt(square)
+        for row in range(num_rows):
+            product = -middle
+            for start in range(0, stride, LINE):
+                product += byte_product(flat, row * stride + start, coded, start)
+            most = np.float32(product) * steps[row] * step + sums[row] * half_step + steps[row] * half_length
+            if most >= floor and allowed[row >> 3] >> (row & 7) & 1:
+                if total < rows.size:
+                    rows[total] = row
+                total += 1
+        offsets[query + 1] = total
+    return total

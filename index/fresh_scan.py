@@ -1,22 +1,23 @@
 """Exact search of the fresh part, given what the base holds: only rows that reach the worst result of the base count.
 
-Many queries score all rows by one matrix product, whose floats depend on its shape. A row is kept while its product is
-within the rounding margin (`index.flat.product_margins`) of the floor: the score of the last row that the base
-returned, or the k-th best of these rows, whichever is greater. Few queries with a floor read codes of the rows instead
-(`index.fresh_codes`). What is kept is scored by `index.rescore`, so every row that belongs
-into the result is there with its final score, ties at the last place included, and few others.
+That is the floor. Codes of the rows tell which may reach it (`index.fresh_codes`). Where the base returned too little
+for a floor, or a crowd is above it, all rows are scored by one matrix product, whose floats depend on its shape; a row
+is kept while its product is within the rounding margin (`index.flat.product_margins`) of the k-th best. What is kept is
+scored by `index.rescore`, so every row that belongs into the result is there with its final score, ties at the last
+place included, and few others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit, types
-from numpy.typing import NDArray
 
-from index.flat import product_margins
-from index.fresh_codes import Codes, reaching
+from index.flat import margin_per_length, product_margins
+from index.fresh_codes import Codes, Near, reaching
 from index.lsh_order import ordered
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.rescore import score_rows
@@ -24,8 +25,10 @@ from index.rescore import score_rows
 _LINES_BYTES = 1 << 22
 _ROOM = 1024
 _STRIP = 64
-_FEW_QUERIES = 4
-"""More of them share the reading of the vectors in one matrix product."""
+_AT_ONCE = 32
+"""Queries of one thread's turn."""
+_CROWD = 4
+"""Where so many times the rows wanted reach the floor, the best of them are told apart before they are scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +37,14 @@ class Wanted:
 
     Attributes:
         k: Rows, at least 1; those that tie with the k-th are all returned.
-        floors: [num_queries] float32, below which no row is wanted; -inf where every row is.
+        floors: [num_queries] float32, below which no row is wanted; None where every row is.
         allowed: Rows that may be returned.
         norm: Greatest length of a vector.
         codes: Of the same rows; None reads the vectors.
     """
 
     k: int
-    floors: FloatArray
+    floors: FloatArray | None
     allowed: RowBitmap
     norm: float
     codes: Codes | None = None
@@ -58,41 +61,40 @@ def scan(vectors: FloatArray, queries: FloatArray, wanted: Wanted) -> Neighbors:
     Returns:
         As many columns as the longest result has rows.
     """
-    num_queries, size = queries.shape[0], max(_LINES_BYTES // (4 * vectors.shape[0]), 1)
-    margins = product_margins(queries, wanted.norm)
-    if wanted.codes is not None and num_queries <= _FEW_QUERIES and wanted.floors.min() > -np.inf:
-        return _scan_codes(vectors, queries, wanted, margins)
-    if num_queries <= size:
-        return _scan_some(vectors, queries, wanted, margins)
-    parts = []
-    for start in range(0, num_queries, size):
-        some = slice(start, start + size)
-        parts.append(_scan_some(vectors, queries[some], replace(wanted, floors=wanted.floors[some]), margins[some]))
-    return _stacked(parts)
+    if wanted.codes is not None and wanted.floors is not None:
+        found = _scan_codes(vectors, queries, wanted, wanted.floors)
+        if found.rows.shape[1] <= _CROWD * wanted.k:
+            return found
+    size = max(_LINES_BYTES // (4 * vectors.shape[0]), 1)
+    return joined([_scan_lines(vectors, queries, wanted, slice(i, i + size)) for i in range(0, len(queries), size)])
 
 
-def _scan_codes(vectors: FloatArray, queries: FloatArray, wanted: Wanted, margins: NDArray[np.float64]) -> Neighbors:
+def _scan_codes(vectors: FloatArray, queries: FloatArray, wanted: Wanted, floors: FloatArray) -> Neighbors:
     assert wanted.codes is not None
-    floors, num_rows = wanted.floors - margins, vectors.shape[0]
-    found = [
-        reaching(wanted.codes, query, float(floor), allowed=wanted.allowed, num_rows=num_rows)
-        for query, floor in zip(queries, floors, strict=True)
-    ]
-    offsets = np.zeros(len(found) + 1, dtype=np.int64)
-    for query, rows in enumerate(found):
-        offsets[query + 1] = offsets[query] + rows.size
-    return _scored(vectors, queries, found[0] if len(found) == 1 else np.concatenate(found), offsets)
+    codes, near = wanted.codes, Near(vectors.shape[0], margin_per_length(queries.shape[1], wanted.norm))
+
+    def scan_some(start: int) -> Neighbors:
+        some = queries[start : start + _AT_ONCE]
+        rows, offsets = reaching(codes, some, floors[start : start + _AT_ONCE], allowed=wanted.allowed, near=near)
+        return _scored(vectors, some, rows, offsets)
+
+    if len(queries) <= _AT_ONCE:
+        return scan_some(0)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return joined(list(pool.map(scan_some, range(0, len(queries), _AT_ONCE))))
 
 
-def _scan_some(vectors: FloatArray, queries: FloatArray, wanted: Wanted, margins: NDArray[np.float64]) -> Neighbors:
-    num_queries, k = queries.shape[0], wanted.k
+def _scan_lines(vectors: FloatArray, queries: FloatArray, wanted: Wanted, some: slice) -> Neighbors:
+    queries, k = queries[some], wanted.k
+    margins = product_margins(queries, wanted.norm)
+    floors = np.full(len(queries), -np.inf, dtype=np.float32) if wanted.floors is None else wanted.floors[some]
     # One line is a product with a vector: faster than one with a matrix of one row.
-    lines = np.dot(vectors, queries[0]).reshape(1, -1) if num_queries == 1 else queries @ vectors.T
-    offsets = np.zeros(num_queries + 1, dtype=np.int64)
-    rows = np.empty(num_queries * min(max(_ROOM, 2 * k), vectors.shape[0]), dtype=np.int64)
-    if _near(lines, wanted.allowed, wanted.floors, margins, k, rows, offsets) > rows.size:
+    lines = np.dot(vectors, queries[0]).reshape(1, -1) if len(queries) == 1 else queries @ vectors.T
+    offsets = np.zeros(len(queries) + 1, dtype=np.int64)
+    rows = np.empty(len(queries) * min(max(_ROOM, 2 * k), vectors.shape[0]), dtype=np.int64)
+    if _near(lines, wanted.allowed, floors, margins, k, rows, offsets) > rows.size:
         rows = np.empty(offsets[-1], dtype=np.int64)
-        _near(lines, wanted.allowed, wanted.floors, margins, k, rows, offsets)
+        _near(lines, wanted.allowed, floors, margins, k, rows, offsets)
     return _scored(vectors, queries, rows[: offsets[-1]], offsets)
 
 
@@ -102,7 +104,10 @@ def _scored(vectors: FloatArray, queries: FloatArray, rows: RowArray, offsets: R
     return ordered(rows, scores, offsets, k=max(width, 1), width=width)
 
 
-def _stacked(parts: list[Neighbors]) -> Neighbors:
+def joined(parts: list[Neighbors]) -> Neighbors:
+    """Returns the results of several batches as one, as wide as the widest."""
+    if len(parts) == 1:
+        return parts[0]
     width = max(part.rows.shape[1] for part in parts)
     num_queries = sum(part.counts.size for part in parts)
     rows = np.full((num_queries, width), -1, dtype=np.int64)

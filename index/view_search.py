@@ -42,7 +42,6 @@ of 64 dimensions, whatever the kind of the base."""
 
 _NO_OPTIONS = SearchOptions()
 _NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-_NO_FLOOR = np.full(512, -np.inf, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +229,8 @@ def _search_approximately(view: View, queries: FusedQueries, rows: FusedRows, pl
 
 def _scan_fresh(view: View, questions: Questions, plan: _Plan, base: Neighbors) -> Neighbors:
     """Returns every fresh row that may belong into a result: those that score at least the last row of the base."""
-    floors = _NO_FLOOR[: len(questions)] if len(questions) <= _NO_FLOOR.size else np.full(len(questions), -np.inf, "f4")
-    if base.rows.shape[1] >= plan.fetch and int(base.counts.min()) >= plan.fetch:
-        floors = np.ascontiguousarray(base.scores[:, plan.fetch - 1])
+    is_full = base.rows.shape[1] >= plan.fetch and base.counts.min() >= plan.fetch
+    floors = np.ascontiguousarray(base.scores[:, plan.fetch - 1]) if is_full else None
     wanted = Wanted(
         k=min(plan.fetch, view.num_fresh_live),
         floors=floors,

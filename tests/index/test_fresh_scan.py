@@ -7,7 +7,7 @@ import pytest
 
 from index import bitmap, fresh_scan
 from index.flat import exact_search
-from index.fresh_codes import GrowingCodes, reaching
+from index.fresh_codes import GrowingCodes, Near, reaching
 from index.fresh_scan import Wanted, scan
 
 ROWS = np.array([[1, 0], [0, 1], [0.5, 0], [1, 0], [0.25, 0]], dtype=np.float32)
@@ -72,8 +72,9 @@ def test_codes_leave_out_no_row_that_reaches_the_floor(unit_vectors, dim):
         np.testing.assert_array_equal(found.rows[0, :20], exact.rows[0])
         np.testing.assert_array_equal(found.scores[0, :20], exact.scores[0])
         assert found.counts[0] <= 100
-        near = reaching(codes.published, query, -1e9, allowed=allowed, num_rows=12)
-        assert near.tolist() == [0, 3, 6, 9]
+        every = np.array([-1e9], dtype=np.float32)
+        rows, offsets = reaching(codes.published, query[None], every, allowed=allowed, near=Near(12, 0.0))
+        assert (rows.tolist(), offsets.tolist()) == ([0, 3, 6, 9], [0, 4])
 
 
 def test_query_of_zeros_reaches_a_floor_of_zero():
@@ -81,3 +82,32 @@ def test_query_of_zeros_reaches_a_floor_of_zero():
     codes.put(0, ROWS)
     wanted = Wanted(k=5, floors=np.zeros(1, "f4"), allowed=bitmap.full(5), norm=1.0, codes=codes.published)
     assert scan(ROWS, np.zeros((1, 2), dtype=np.float32), wanted).rows.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_crowd_above_the_floor_is_thinned_to_what_is_wanted(unit_vectors):
+    vectors, query = unit_vectors(900, 8), unit_vectors(1, 8, seed=1)
+    codes = GrowingCodes(8)
+    codes.put(0, vectors)
+    floors = np.full(1, -0.9, dtype=np.float32)
+    wanted = Wanted(k=5, floors=floors, allowed=bitmap.full(900), norm=1.0, codes=codes.published)
+    found = scan(vectors, query, wanted)
+    exact = exact_search(vectors, query, 5, allowed=None, largest_norm=1.0)
+    np.testing.assert_array_equal(found.rows[0, :5], exact.rows[0])
+    assert found.counts[0] < 20
+
+
+def test_many_queries_are_answered_as_each_alone(unit_vectors):
+    vectors, queries = unit_vectors(400, 12), unit_vectors(70, 12, seed=1)
+    codes = GrowingCodes(12)
+    codes.put(0, vectors)
+    floors = exact_search(vectors, queries, 9, allowed=None, largest_norm=1.0).scores[:, -1].copy()
+    floors[::7] = 1.5  # nothing reaches it
+
+    def found(some: slice) -> list[list[int]]:
+        wanted = Wanted(k=9, floors=floors[some], allowed=bitmap.full(400), norm=1.0, codes=codes.published)
+        made = scan(vectors, queries[some], wanted)
+        return [row[:count].tolist() for row, count in zip(made.rows, made.counts, strict=True)]
+
+    together = found(slice(0, 70))
+    assert together == [found(slice(i, i + 1))[0] for i in range(70)]
+    assert together[0] == []
