@@ -15,31 +15,25 @@ whose bags may lift them among the best. A query with an empty profile takes the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from index import bitmap, checks
+from index import checks
 from index.bags import Bags
 from index.conditions import Condition
 from index.errors import InvalidQueryError
 from index.filtering import filtered
-from index.flat import FlatIndex, exact_search
+from index.flat import exact_search
 from index.fresh_scan import Wanted, scan
-from index.fused import FusedQueries, FusedRows, fused_ranking, fused_search
+from index.fused import FusedQueries, fused_search
 from index.protocols import FloatArray, Hits, Neighbors, SearchOptions
-from index.sparse import ScannedBags
 from index.topk import gather_neighbors
 from index.view import View
+from index.view_base import fused_base, search_base
 from index.view_join import Banned, Parts, found_alone
 
 _WIDENING = 4
-_FUSED_FACTOR = 4
-_FUSED_LEAST = 256
-_SURVIVORS_SHARE = 32
-"""A fused search that reads every row takes as long as one over copies of one row in so many; rounded from 200,000 rows
-of 64 dimensions, whatever the kind of the base."""
-
 _NO_OPTIONS = SearchOptions()
 _NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
@@ -103,8 +97,7 @@ def search_checked(
         raise InvalidQueryError(f"{len(profiles)} profiles for {queries.shape[0]} queries; want one each, or None")
     if options is None and profiles is None and view.num_fresh_live == 0 and view.num_base_live:
         # What follows comes to the same; a search of a graph is so quick that its steps would be a tenth of the time.
-        allowed = None if view.num_base_live == view.base.num_rows else view.base_live
-        found = view.base.search(queries, min(k, view.num_base_live), allowed=allowed)
+        found = search_base(view, queries, min(k, view.num_base_live), exact=False)
         return found_alone(found, view.id_array, k, ())
     return search_view(view, Questions(vectors=queries, profiles=profiles), k, options)
 
@@ -197,34 +190,10 @@ def _one(found: Neighbors, query: int) -> Neighbors:
 def _search_base(view: View, questions: Questions, plan: _Plan) -> Neighbors:
     if view.num_base_live == 0:
         return gather_neighbors([_NOTHING] * len(questions), 0)
-    num_wanted = min(plan.fetch, view.num_base_live)
-    allowed = None if view.num_base_live == view.base.num_rows else view.base_live
-    queries, rows = questions.fused(), view.base_rows()
-    if queries is None or rows is None:
-        index = view.exact if plan.exact else view.base
-        return index.search(questions.vectors, num_wanted, allowed=allowed)
-    if view.num_base_live * _SURVIVORS_SHARE <= view.base.num_rows:
-        return _search_survivors(view, queries, rows, num_wanted)
-    if plan.exact or isinstance(view.base, FlatIndex):
-        return fused_search(rows, queries, num_wanted, allowed=allowed)
-    return _search_approximately(view, queries, rows, plan)
-
-
-def _search_survivors(view: View, queries: FusedQueries, rows: FusedRows, k: int) -> Neighbors:
-    """Searches copies of the few rows that a filter or deletions left: reading every row would take longer."""
-    left = bitmap.to_rows(view.base_live, view.base.num_rows)
-    bags = ScannedBags(Bags.none(left.size) if view.content is None else view.content.bags.take(left))
-    some = FusedRows(vectors=rows.vectors[left], largest_norm=rows.largest_norm, sparse=bags)
-    found = fused_search(some, queries, k, allowed=None)
-    return replace(found, rows=np.where(found.rows < 0, found.rows, left[found.rows]))
-
-
-def _search_approximately(view: View, queries: FusedQueries, rows: FusedRows, plan: _Plan) -> Neighbors:
-    """Lists rows by vectors, so many that exclusions leave enough, and ranks by both parts."""
-    most = max(_FUSED_FACTOR * plan.k, _FUSED_LEAST) + plan.fetch - plan.k
-    allowed = None if view.num_base_live == view.base.num_rows else view.base_live
-    dense = view.base.search(queries.vectors, min(most, view.num_base_live), allowed=allowed)
-    return fused_ranking(rows, queries, min(plan.fetch, view.num_base_live), dense=dense, allowed=allowed)
+    queries = questions.fused()
+    if queries is None or view.content is None:
+        return search_base(view, questions.vectors, min(plan.fetch, view.num_base_live), exact=plan.exact)
+    return fused_base(view, queries, plan.fetch, exact=plan.exact, spare=plan.fetch - plan.k)
 
 
 def _scan_fresh(view: View, questions: Questions, plan: _Plan, base: Neighbors) -> Neighbors:
