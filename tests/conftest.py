@@ -85,9 +85,10 @@ def topic_direction() -> Callable[[str], FloatArray]:
 
 
 @pytest.fixture
-def open_system(tmp_path: Path) -> Callable[[], RecallSystem]:
+def open_system(tmp_path: Path) -> Callable[..., RecallSystem]:
     """Builds catalogue and snapshot: items a0..a3 about a, b0..b3 about b; user u1 took a0 and a1."""
     from recall.live.catalog import Catalog
+    from recall.live.config import ServeConfig
     from recall.live.rebuild import LoadedModel, rebuild_with
     from recall.live.records import InteractionRecord, ItemRecord, UserRecord
     from recall.live.service import RecallSystem
@@ -102,7 +103,12 @@ def open_system(tmp_path: Path) -> Callable[[], RecallSystem]:
     manifest.parent.mkdir()
     manifest.write_text("{}")
     rebuild_with(LoadedModel(model=model, files=(manifest,)), path, tmp_path / "snapshots")
-    return lambda: RecallSystem.start(tmp_path / "snapshots", path, load_model=lambda folder: model)
+
+    def start(**config: float) -> RecallSystem:
+        settings = ServeConfig.model_validate(config)
+        return RecallSystem.start(tmp_path / "snapshots", path, settings, load_model=lambda folder: model)
+
+    return start
 
 
 @pytest.fixture

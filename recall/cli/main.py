@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from index.errors import VectorIndexError
-from recall.cli import compare, evaluate, export, load, reading, rebuild, recommend, serve, train, writing
+from recall.cli import compare, evaluate, export, load, reading, rebuild, recommend, serve, train, vacuum, writing
 from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
 
@@ -34,6 +34,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     compare.compare,
     recommend.recommend,
     serve.serve,
+    vacuum.vacuum,
     reading.query,
     reading.similar,
     reading.get,

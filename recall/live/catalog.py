@@ -26,6 +26,7 @@ from recall.live.catalog_rows import (
     rows_of,
     user_features,
 )
+from recall.live.catalog_upkeep import CatalogUpkeep
 from recall.live.catalog_writes import (
     CatalogWrite,
     Changed,
@@ -173,16 +174,10 @@ class Catalog:
         with self._file.reading() as connection:
             return self._requests.find(connection, request)
 
-    def tidy(self, *, forget_before: int) -> bool:
-        """Forgets request ids kept before a moment, in seconds since 1970, and empties the log; returns `empty_log`."""
-        with self._file.writing() as connection:
-            self._requests.forget(connection, forget_before)
-        return self._file.empty_log()
-
-    def vacuum(self) -> bool:
-        """Writes the file anew, the smallest that holds everything; writers wait. Returns whether the log is empty."""
-        self._file.rewrite()
-        return self._file.empty_log()
+    @property
+    def upkeep(self) -> CatalogUpkeep:
+        """What keeps the file clean."""
+        return CatalogUpkeep(self._file)
 
     def get_item(self, item_id: str) -> StoredItem | None:
         """Returns a stored item, or None where it is unknown or deleted.

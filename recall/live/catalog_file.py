@@ -3,7 +3,8 @@
 Format version 2: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 2.
 
     meta          one row: uuid of the catalogue, data schema as JSON, checksum
-    counter       one row: number of the last write, and that of the last item write, the greatest key of items
+    counter       one row: number of the last write; of the last item write, the greatest key of items; and what
+                  `recall/live/catalog_upkeep.py` counts
     items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload
     users         one row a user
     interactions  one row an event, in order of insertion; (user, item, timestamp) is unique
@@ -11,9 +12,9 @@ Format version 2: an SQLite database in write-ahead mode with `application_id` "
 
 Payloads are described in `recall/live/convert.py`, the checksums of meta, items and users in
 `recall/live/catalog_rows.py`; interactions have none: a damaged one changes a count or a history by one event.
-Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete), and
-gone from the log once that was emptied. Older versions are brought up to date where they are opened
-(`recall/live/catalog_migration.py`). Until the first release, version 2 may still change.
+Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete). Files
+of older versions are brought up to date where they are opened (`recall/live/catalog_migration.py`). Until the first
+release, version 2 may still change.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
-from recall.live.catalog_migration import FORMAT_VERSION, OLDEST_VERSION, REQUESTS, REQUESTS_BY_TIME, migrate
+from recall.live.catalog_migration import COUNTED, FORMAT_VERSION, OLDEST_VERSION, REQUESTS, REQUESTS_BY_TIME, migrate
 from recall.live.catalog_rows import meta_checksum
 from recall.schema import DataSchema
 
@@ -39,7 +40,7 @@ _LOG_TIMEOUT_SECONDS = 0.25  # writers wait while the log is being emptied
 _MAGIC = b"SQLite format 3\x00"
 _TABLES = f"""
 CREATE TABLE meta (uuid TEXT NOT NULL, schema TEXT NOT NULL, checksum INTEGER NOT NULL);
-CREATE TABLE counter (sequence INTEGER NOT NULL, item_sequence INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE counter (sequence INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in COUNTED)});
 CREATE TABLE items (
     sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE, deleted INTEGER NOT NULL, payload BLOB NOT NULL,
     checksum INTEGER NOT NULL
@@ -51,7 +52,7 @@ CREATE TABLE interactions (
 );
 {REQUESTS};
 {REQUESTS_BY_TIME};
-INSERT INTO counter VALUES (0, 0);
+INSERT INTO counter (sequence) VALUES (0);
 """
 
 

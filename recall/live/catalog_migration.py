@@ -10,6 +10,7 @@ import sqlite3
 OLDEST_VERSION = 1
 FORMAT_VERSION = 2
 
+COUNTED = ("item_sequence", "erasures", "rewritten", "erased_at")
 REQUESTS = """CREATE TABLE requests (
     key BLOB NOT NULL PRIMARY KEY, digest BLOB NOT NULL, written INTEGER NOT NULL, reply TEXT NOT NULL,
     checksum INTEGER NOT NULL
@@ -17,7 +18,7 @@ REQUESTS = """CREATE TABLE requests (
 REQUESTS_BY_TIME = "CREATE INDEX requests_by_time ON requests (written)"
 
 _TO_VERSION_2 = (
-    "ALTER TABLE counter ADD COLUMN item_sequence INTEGER NOT NULL DEFAULT 0",
+    *(f"ALTER TABLE counter ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0" for name in COUNTED),
     "UPDATE counter SET item_sequence = sequence",
     REQUESTS,
     REQUESTS_BY_TIME,

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 from recall.errors import NotFoundError
 from recall.live.catalog_rows import item_values, tombstone_values, user_values
+from recall.live.catalog_upkeep import note_erasure
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.update_mask import UpdateMask
 from recall.live.writes import RequestKey, WriteWarning
@@ -165,12 +166,14 @@ class DeleteUsers:
         return len(self.user_ids)
 
     def run(self, transaction: Transaction) -> Changed:
-        """Removes every row of them; the connection overwrites what it removes."""
+        """Removes every row of them; see `recall/live/catalog_upkeep.py` for what becomes of the bytes."""
         count = 0
         for user_id in self.user_ids:
             users = transaction.connection.execute("DELETE FROM users WHERE user_id = ?", (user_id,)).rowcount
             events = transaction.connection.execute("DELETE FROM interactions WHERE user_id = ?", (user_id,)).rowcount
             count += users + events > 0
+        if count:
+            note_erasure(transaction.connection)
         return Changed(transaction.before + (count > 0), count)
 
 

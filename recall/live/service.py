@@ -66,9 +66,7 @@ class RecallSystem:
         self._config = config
         self._upkeep = Upkeep(lambda: self.generation.index, config)
         self._upkeep.start()
-        self._vacuum = Vacuum(
-            catalog, keep_seconds=config.request_id_seconds, interval_seconds=config.vacuum_interval_seconds
-        )
+        self._vacuum = Vacuum(catalog, config=config)
         self._follow_error = ""
         self._following = Periodic(
             self._follow, interval_seconds=config.follow_interval_seconds, name="recall-follow-catalog"

@@ -45,7 +45,7 @@ def test_a_catalogue_of_version_1_is_migrated_once_and_takes_every_write(old: Pa
         assert catalog.last_sequence() == LAST + 2
         assert catalog.write([write])[0].is_repeat
         assert catalog.get_user("u1") == {"age": 21.0}
-        assert catalog.vacuum()
+        assert catalog.upkeep.rewrite()
         assert catalog.last_sequence() == LAST + 2
 
 

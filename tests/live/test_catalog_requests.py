@@ -52,9 +52,9 @@ def test_another_content_fails_the_whole_transaction(catalog: Catalog) -> None:
 def test_request_ids_are_kept_until_their_time_is_over(catalog: Catalog) -> None:
     catalog.write([PUT])
     now = int(time.time())
-    catalog.tidy(forget_before=now - 5)
+    catalog.upkeep.tidy(forget_before=now - 5)
     assert catalog.find_request(KEY) is not None
-    catalog.tidy(forget_before=now + 5)
+    catalog.upkeep.tidy(forget_before=now + 5)
     assert catalog.find_request(KEY) is None
     assert catalog.write([PUT])[0].sequence == 4
 
@@ -77,18 +77,3 @@ def test_a_damaged_row_is_named_instead_of_answered_with(catalog: Catalog) -> No
     connection.close()
     with pytest.raises(CatalogError, match="request id 'r' is damaged; send another request_id"):
         catalog.write([PUT])
-
-
-def test_the_log_is_empty_after_tidying_and_a_reader_only_delays_it(catalog: Catalog) -> None:
-    catalog.write([PUT])
-    log = catalog.path.with_name(catalog.path.name + "-wal")
-    assert log.stat().st_size > 0
-    reader = sqlite3.connect(catalog.path, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT * FROM items").fetchone()
-    catalog.put_items([ItemRecord(item_id="c")])
-    assert not catalog.tidy(forget_before=0)
-    reader.close()
-    assert catalog.tidy(forget_before=0)
-    assert log.stat().st_size == 0
-    assert catalog.num_items() == 3

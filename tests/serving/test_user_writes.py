@@ -10,7 +10,6 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from recall.live.catalog import Catalog
 from recall.live.service import RecallSystem
 from recall.serving.server import RecallServer
 from recall.v1 import recall_pb2 as pb
@@ -39,7 +38,7 @@ def refused(call: Callable[..., Message], request: Message) -> grpc.RpcError:
 
 
 @pytest.fixture
-def restart(open_system: Callable[[], RecallSystem], start_server: Callable[..., RecallServer]) -> Iterator[Restart]:
+def restart(open_system: Callable[..., RecallSystem], start_server: Callable[..., RecallServer]) -> Iterator[Restart]:
     """Returns what stops the server that runs, if any, and starts one on the same catalogue."""
     opened: list[tuple[RecallSystem, RecallServer, grpc.Channel]] = []
 
@@ -132,7 +131,7 @@ def test_a_deleted_user_is_unknown(stub: Stub) -> None:
 
 
 def test_another_server_follows_writes_of_users(
-    stub: Stub, open_system: Callable[[], RecallSystem], start_server: Callable[..., RecallServer]
+    stub: Stub, open_system: Callable[..., RecallSystem], start_server: Callable[..., RecallServer]
 ) -> None:
     other, server = open_system(), start_server()
     server.attach(other)
@@ -152,32 +151,33 @@ def files_of(catalog: Path) -> bytes:
     return b"".join(path.read_bytes() for path in catalog.parent.glob(f"{catalog.name}*"))
 
 
-def test_an_erased_user_is_in_no_byte_of_the_file(stub: Stub, system: RecallSystem, tmp_path: Path) -> None:
+def test_an_erased_user_is_in_no_byte_of_the_file(
+    open_system: Callable[..., RecallSystem], start_server: Callable[..., RecallServer], tmp_path: Path
+) -> None:
     """Ten users among forty: of each the id, two features, two events, an id and a repeat of requests."""
     names = [f"person-{n:03}" for n in range(40)]
-    for name in names:
-        features = country(f"land-of-{name}") | {"mail": pb.FeatureValue(string_value=f"{name}@example")}
-        request = pb.UpsertUsersRequest(users=[pb.User(user_id=name, features=features)], request_id=f"id-of-{name}")
-        stub.UpsertUsers(request, timeout=30)
-        events = [event(name, f"bought-by-{name}"), event(name, "a0")]
-        stub.RecordInteractions(pb.RecordInteractionsRequest(interactions=events), timeout=30)
-    catalog = tmp_path / "catalog.sqlite"
-    held = files_of(catalog)
-    assert all(name.encode() in held for name in names)
     erased, kept = names[::4], [name for name in names if name not in names[::4]]
-    stub.DeleteUsers(pb.DeleteUsersRequest(user_ids=erased, request_id="erasure-of-person-000"), timeout=30)
-    deadline = time.perf_counter() + 20
-    while any(name.encode() in files_of(catalog) for name in erased):  # the server clears the file by itself
-        assert time.perf_counter() < deadline, "the file still names an erased user"
-        time.sleep(0.02)
-    held = files_of(catalog)
-    assert all(name.encode() in held for name in kept)
-    with Catalog.open(catalog) as opened:
-        assert opened.vacuum()
-        assert opened.get_user(kept[0]) is not None
-    held = files_of(catalog)
-    assert not any(name.encode() in held for name in erased)
-    assert all(name.encode() in held for name in kept)
+    catalog, server, system = tmp_path / "catalog.sqlite", start_server(), open_system(erasure_seconds=0)
+    server.attach(system)
+    try:
+        with grpc.insecure_channel(server.address) as channel:
+            stub = Stub(channel)
+            for name in names:
+                features = country(f"land-of-{name}") | {"mail": pb.FeatureValue(string_value=f"{name}@example")}
+                user = pb.User(user_id=name, features=features)
+                stub.UpsertUsers(pb.UpsertUsersRequest(users=[user], request_id=f"id-of-{name}"), timeout=30)
+                events = [event(name, f"bought-by-{name}"), event(name, "a0")]
+                stub.RecordInteractions(pb.RecordInteractionsRequest(interactions=events), timeout=30)
+            assert all(name.encode() in files_of(catalog) for name in names)
+            request = pb.DeleteUsersRequest(user_ids=erased, request_id="erasure-of-person-000")
+            stub.DeleteUsers(request, timeout=30)
+            deadline = time.perf_counter() + 20
+            while any(name.encode() in files_of(catalog) for name in erased):  # the server cleans the file by itself
+                assert time.perf_counter() < deadline, "the file still names an erased user"
+                time.sleep(0.02)
+            assert all(name.encode() in files_of(catalog) for name in kept)
+    finally:
+        system.close()
 
 
 def test_pages_hold_every_item_once_in_the_order_of_ids(stub: Stub) -> None:
