@@ -12,9 +12,9 @@ Format version 2: an SQLite database in write-ahead mode with `application_id` "
 
 Payloads are described in `recall/live/convert.py`, the checksums of meta, items and users in
 `recall/live/catalog_rows.py`; interactions have none: a damaged one changes a count or a history by one event.
-Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete). Files
-of older versions are brought up to date where they are opened (`recall/live/catalog_migration.py`). Until the first
-release, version 2 may still change.
+Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete).
+Files of older versions are brought up to date where they are opened (`recall/live/catalog_migration.py`). Until the
+first release, version 2 may still change.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Three places can hold bytes of a removed row: its page, which SQLite overwrites at once (secure_delete); the log, which
 `tidy` empties; and gaps of other pages, where SQLite leaves copies of rows that it moves: only a file that is written
-anew holds none. The row of `counter` says how many erasures there were, how many of them a rewrite has covered, and when
-the first came that none has.
+anew holds none. The row of `counter` says how many erasures there were, how many of them a rewrite has covered, and
+when the first came that none has.
 """
 
 from __future__ import annotations
