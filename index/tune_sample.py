@@ -1,12 +1,7 @@
 """Queries to measure with, and what an index finds of their true neighbors.
 
-Where no queries are given they are drawn near rows. A row itself would be too easy a query for a graph, in which it is
-a node with links to its own neighbors: on 50,000 vectors spread evenly over the sphere in 64 dimensions a graph found
-.978 of the neighbors of its own rows and .949 of those of vectors that it did not hold. So a query is put as far from
-its row as the row's nearest neighbor is, in a direction drawn from the differences to its nearest neighbors, which
-keeps to the shape of the data. Duplicates of a row are passed over, for else the query would be the row after all;
-where none but duplicates are near, it is. What remained of the gap on such vectors was a sixth of the misses, hence
-`MADE_QUERY_MISSES`.
+Where no queries are given they are made beside rows (`index.made_queries`). What remained of the gap to vectors that an
+index does not hold was a sixth of the misses, hence `MADE_QUERY_MISSES`.
 """
 
 from __future__ import annotations
@@ -19,17 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.flat import FlatIndex
-from index.protocols import FloatArray, RowArray, VectorIndex
+from index.made_queries import made_queries
+from index.protocols import FloatArray, VectorIndex
 
 NUM_QUERIES = 256
 MADE_QUERY_MISSES = 1.2
 """True misses per measured one, where queries are made from rows."""
-_NUM_NEAR = 10
 _NUM_TIMED = 32
 _STANDARD_ERRORS = 2.0
 _LEAST_MISSES = 3.0
-_SAME = 1e-9
-"""Rows are duplicates where their cosine is off 1 by no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +66,9 @@ def given_sample(exact: FlatIndex, queries: FloatArray, *, k: int, seed: int) ->
 
 
 def made_sample(exact: FlatIndex, *, k: int, seed: int) -> Sample:
-    """Returns a sample of queries made near rows."""
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.choice(exact.num_rows, min(NUM_QUERIES, exact.num_rows), replace=False))
-    near = exact.search(np.ascontiguousarray(exact.vectors[rows]), _NUM_NEAR + 1).rows
-    made = [_beside(exact.vectors, int(row), line[line != row], rng) for row, line in zip(rows, near, strict=True)]
-    return _sample(exact, np.array(made, dtype=np.float32), k=k, misses_per_miss=MADE_QUERY_MISSES)
+    """Returns a sample of queries made beside rows."""
+    made = made_queries(exact, NUM_QUERIES, np.random.default_rng(seed))
+    return _sample(exact, made, k=k, misses_per_miss=MADE_QUERY_MISSES)
 
 
 def measure(index: VectorIndex, sample: Sample) -> Measured:
@@ -129,22 +119,3 @@ def _typical(seconds: NDArray[np.float64]) -> float:
 def _sample(exact: FlatIndex, queries: FloatArray, *, k: int, misses_per_miss: float) -> Sample:
     found = exact.search(queries, k)
     return Sample(queries=queries, floors=found.scores[:, -1], k=k, misses_per_miss=misses_per_miss)
-
-
-def _beside(vectors: FloatArray, row: int, near: RowArray, rng: np.random.Generator) -> FloatArray:
-    """Returns a vector as far from a row as its nearest neighbor that is no duplicate, and as long as it."""
-    here = vectors[row].astype(np.float64)
-    length = float(np.linalg.norm(here))
-    here /= length
-    others = vectors[near].astype(np.float64)
-    others /= np.linalg.norm(others, axis=1, keepdims=True)
-    others = others[others @ here < 1.0 - _SAME]
-    differences = others - here
-    away = rng.standard_normal(len(others)) @ differences
-    away -= (away @ here) * here
-    across = float(np.linalg.norm(away))
-    cosine = float(np.clip(others @ here, -1.0, 1.0).max(initial=-1.0))
-    made: FloatArray = vectors[row]
-    if across > 1e-6:
-        made = (length * (cosine * here + math.sqrt(1.0 - cosine * cosine) * away / across)).astype(np.float32)
-    return made

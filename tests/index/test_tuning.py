@@ -56,31 +56,17 @@ def test_every_setting_of_a_ladder_can_be_searched_and_the_last_finds_most(unit_
         assert recalls[1] >= 0.9  # against exact search
 
 
-def test_made_query_is_as_far_from_its_row_as_the_nearest_other_row(unit_vectors):
+def test_made_sample_has_a_query_beside_each_of_many_rows(unit_vectors):
     vectors = unit_vectors(300, 8)
     sample = made_sample(FlatIndex(vectors), k=5, seed=0)
-    cosines = vectors @ vectors.T - 2 * np.eye(300, dtype=np.float32)
-    rows = np.sort(np.random.default_rng(0).choice(300, 256, replace=False))
-    to_row = np.einsum("ij,ij->i", sample.queries, vectors[rows])
-    np.testing.assert_allclose(to_row, cosines[rows].max(axis=1), atol=1e-5)
     assert len(sample.queries) == 256
+    assert (FlatIndex(vectors).search(sample.queries, 1).scores < 1 - 1e-6).all()
 
 
-def test_made_query_passes_over_duplicates_of_its_row(unit_vectors):
-    """Or a graph, in which the row is a node, would be asked for what it holds: every query would be too easy."""
-    once = unit_vectors(150, 8)
-    vectors = np.concatenate([once, once])
-    sample = made_sample(FlatIndex(vectors), k=5, seed=0)
-    cosines = once @ once.T - 2 * np.eye(150, dtype=np.float32)
-    rows = np.sort(np.random.default_rng(0).choice(300, 256, replace=False)) % 150
-    to_row = np.einsum("ij,ij->i", sample.queries, once[rows])
-    np.testing.assert_allclose(to_row, cosines[rows].max(axis=1), atol=1e-5)
-
-
-def test_made_query_of_a_row_with_many_duplicates_is_that_row(unit_vectors):
-    vectors = np.repeat(unit_vectors(20, 8), 12, axis=0)
-    sample = made_sample(FlatIndex(vectors), k=12, seed=0)
-    np.testing.assert_allclose(sample.floors, 1.0, atol=1e-6)
+def test_no_query_of_a_made_sample_is_a_row_where_rows_have_more_copies_than_are_wanted(unit_vectors):
+    """Its nearest would be its own copies, which every index finds: recall on other queries would be over-claimed."""
+    vectors = np.repeat(unit_vectors(60, 32), 50, axis=0)
+    assert (made_sample(FlatIndex(vectors), k=40, seed=0).floors < 1 - 1e-3).all()
 
 
 def test_measured_recall_is_the_share_of_true_neighbors_that_an_index_holds():
