@@ -62,6 +62,7 @@ def main(
         Path | None, typer.Option("--data", help="Data folder of the snapshot, for user vectors as queries.")
     ] = None,
     only_trees: Annotated[bool, typer.Option("--trees", help="Only a k-d tree beside scanning.")] = False,
+    without: Annotated[str, typer.Option("--without", help="Contenders to leave out, by name, with commas.")] = "",
     work: Annotated[Path, typer.Option("--work", help="Where data, built indexes and results are kept.")] = _WORK,
     page_folder: Annotated[
         Path | None, typer.Option("--page", help="Folder for the dated page and its plot.", file_okay=False)
@@ -77,7 +78,7 @@ def main(
         cells = tree_cells(tree_rows)
         report(table_lines(TREE_HEADER, list(cells)), _value(tree_rows, {}), json)
         return
-    found, notes = contenders()
+    found, notes = contenders(without=[name.strip() for name in without.split(",") if name.strip()])
     for note in notes:
         say(note)
     sets = [clustered_set(work, _QUICK_ROWS, _QUICK_DIM, num_queries=50)] if quick else _sets(work, rows, dims)

@@ -33,6 +33,7 @@ from index_rivals import (
 )
 from kept import Json, keep
 from provenance import code_commit
+from recall.errors import DataError
 
 OURS, THEIRS = "ours", "theirs"
 SUBSET_ROWS = 20_000
@@ -119,8 +120,24 @@ class OwnKind:
         keep(folder / "parameters.json", dict(self.index.parameters()))
 
 
-def contenders() -> tuple[list[Contender], list[str]]:
-    """Returns those that can take part here, and a line for each whose library is not installed."""
+def contenders(*, without: Sequence[str] = ()) -> tuple[list[Contender], list[str]]:
+    """Returns those that can take part here, and a line for each that is left out.
+
+    Args:
+        without: Names of contenders that need not take part.
+
+    Raises:
+        DataError: There is no contender of such a name.
+    """
+    found, notes = _installed()
+    unknown = sorted(set(without) - {one.name for one in found})
+    if unknown:
+        raise DataError(f"contender is {unknown[0]!r}; want one of {', '.join(one.name for one in found)}")
+    notes += [f"{name} is left out as asked" for name in without]
+    return [one for one in found if one.name not in without], notes
+
+
+def _installed() -> tuple[list[Contender], list[str]]:
     found, notes = list(_ours()), []
     distributions = packages_distributions()
     for library, made in _rivals().items():
