@@ -27,7 +27,7 @@ _ROOM = 1024
 _STRIP = 64
 _AT_ONCE = 32
 """Queries of one thread's turn."""
-_CROWD = 4
+_CROWD = 16
 """Where so many times the rows wanted reach the floor, the best of them are told apart before they are scored."""
 
 

@@ -31,7 +31,7 @@ from recall.cli.arguments import Json
 from recall.cli.output import report, say, table_lines
 
 _BASE, _DIM, _QUERIES, _ROUNDS = 100_000, 64, 200, 9
-_FRESH, _QUICK_FRESH = (20_000, 50_000, 100_000, 200_000), (200, 400)
+_FRESH, _QUICK_FRESH = (20_000, 50_000, 100_000, 150_000, 200_000), (200, 400)
 _HEADER = ("fresh", "how", "base us", "scanned us", "hashed us", "recall")
 
 Row = dict[str, object]

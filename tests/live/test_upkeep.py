@@ -13,10 +13,17 @@ from index.flat import FlatIndex
 from index.live import IndexCounts, LiveIndex
 from recall.live.advice import Advice, Evidence, advice_of
 from recall.live.config import ServeConfig
+from recall.live.query import SimilarQuery
 from recall.live.upkeep import Upkeep, UpkeepState, is_due
 
 EAST = np.array([[1, 0]], dtype=np.float32)
-CONFIG = ServeConfig(merge_least_rows=2, merge_fresh_share=0.2, merge_deleted_share=0.5, upkeep_interval_seconds=0.01)
+SETTINGS = {
+    "merge_least_rows": 2,
+    "merge_fresh_share": 0.2,
+    "merge_deleted_share": 0.5,
+    "upkeep_interval_seconds": 0.01,
+}
+CONFIG = ServeConfig(**SETTINGS)
 
 
 def _live(num_items: int = 4) -> LiveIndex:
@@ -149,3 +156,24 @@ def test_advice_names_what_speaks_for_a_rebuild():
     assert (off.rebuild, off.reason.endswith("and merging is off")) == (True, True)
     failing = _advice(_counts(fresh=30), upkeep=UpkeepState(last_error="no library"))
     assert (failing.rebuild, failing.reason.endswith("and merging fails: no library")) == (True, True)
+
+
+def test_served_index_is_merged_while_it_is_written_and_a_restart_begins_from_the_snapshot(
+    deployment, catalog, make_item, until
+):
+    catalog.put_items([make_item("a", "jazz"), make_item("b", "rock")])
+    deployment.rebuild()
+    with deployment.serving(**SETTINGS) as system:
+        assert not system.status().advice.rebuild
+        system.upsert([make_item("c", "jazz"), make_item("d", "rock")])
+        system.delete(["a"])
+        until(lambda: system.status().advice.merges > 0)
+        system.upsert([make_item("e", "jazz")])
+        status = system.status()
+        assert (status.num_items, status.num_base - status.num_deleted + status.num_fresh) == (4, 4)
+        assert (status.advice.rebuild, status.advice.share_unsaved > 0.3) == (True, True)
+        found = system.similar(SimilarQuery(item_id="c", limit=9)).item_ids
+        assert (found[0], sorted(found)) == ("e", ["b", "d", "e"])
+    with deployment.serving() as system:
+        assert (system.status().num_base, system.status().advice.merges) == (2, 0)
+        assert list(system.generation.index.item_ids()) == ["b", "c", "d", "e"]
