@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -66,3 +68,23 @@ def read_index(path: Path, *, kind: str) -> faiss.Index:
 def num_threads(threads: int) -> int:
     """Returns `threads`, or the number of cores for 0."""
     return threads or os.cpu_count() or 1
+
+
+@contextmanager
+def openmp_threads(library: ModuleType, threads: int) -> Iterator[None]:
+    """Lets FAISS take some threads until the end of the block, and leaves the number as it was.
+
+    The number is OpenMP's, held by calling thread and shared with every other library that uses OpenMP. PyTorch does:
+    with another number it splits products otherwise, so that after a search a model made other last bits of the same
+    vector, and the same query got other scores than before.
+
+    Args:
+        library: FAISS.
+        threads: How many, at least 1.
+    """
+    before = library.omp_get_max_threads()
+    library.omp_set_num_threads(threads)
+    try:
+        yield
+    finally:
+        library.omp_set_num_threads(before)

@@ -25,7 +25,7 @@ import numpy as np
 
 from index import checks
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
-from index.faiss_library import load_faiss
+from index.faiss_library import load_faiss, openmp_threads
 from index.flat import FlatIndex
 from index.graph import Graph
 from index.graph_file import LinkLists, read_lists, write_lists
@@ -215,9 +215,8 @@ def _built(vectors: FloatArray, parameters: HnswParameters) -> LinkLists:
     graph = index.hnsw
     graph.efConstruction = parameters.ef_construction
     graph.rng = faiss.RandomGenerator(parameters.seed)
-    # FAISS keeps the number of threads by calling thread, so each call says it.
-    faiss.omp_set_num_threads(_build_threads(parameters.threads, vectors.shape[0]))
-    index.add(vectors)
+    with openmp_threads(faiss, _build_threads(parameters.threads, vectors.shape[0])):
+        index.add(vectors)
     return LinkLists(
         dim=vectors.shape[1],
         m=parameters.m,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from index import checks
-from index.faiss_library import load_faiss, num_threads
+from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.gpu import MOST, DeviceCopy
 from index.list_building import assign
@@ -68,10 +68,16 @@ class InvertedLists:
         These are so many that of the 100 nearest rows of 128 rows drawn by `seed`, 98 in 100 lie in them. Queries that
         are far from all rows may need more.
         """
-        vectors, num_rows = self.exact.vectors, self.exact.num_rows
+        num_rows = self.exact.num_rows
         if nprobe or self.lists.nlist == 1 or num_rows < 2:
             return min(nprobe or 1, self.lists.nlist)
-        load_faiss("ivf").omp_set_num_threads(num_threads(threads))
+        with openmp_threads(load_faiss("ivf"), num_threads(threads)):
+            depths = self._depths(seed)
+        return 1 + int(np.quantile(depths, _NEIGHBORS_READ, method="higher"))
+
+    def _depths(self, seed: int) -> RowArray:
+        """Returns for neighbors of drawn rows how many lists are nearer to the row than that which holds them."""
+        vectors, num_rows = self.exact.vectors, self.exact.num_rows
         drawn = np.random.default_rng(seed).choice(num_rows, min(_SAMPLE_QUERIES, num_rows), replace=False)
         queries = vectors[drawn]
         near = self.exact.search(queries, min(_SAMPLE_NEIGHBORS + 1, num_rows)).rows
@@ -80,8 +86,8 @@ class InvertedLists:
         np.put_along_axis(places, order, np.arange(self.lists.nlist)[None, :], axis=1)
         numbers = assign(self.lists, vectors[near.reshape(-1)]).reshape(near.shape)
         others = near != drawn[:, None]
-        depths = np.take_along_axis(places, numbers, axis=1)[others]
-        return 1 + int(np.quantile(depths, _NEIGHBORS_READ, method="higher"))
+        depths: RowArray = np.take_along_axis(places, numbers, axis=1)[others]
+        return depths
 
     def search(self, queries: FloatArray, k: int, probing: Probing, *, allowed: RowBitmap | None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
@@ -110,10 +116,9 @@ class InvertedLists:
         faiss = load_faiss("ivf")
         selector = None if allowed is None else faiss.IDSelectorBitmap(allowed)
         parameters = faiss.IVFSearchParameters(nprobe=probes, sel=selector)
-        # FAISS keeps the number of threads by calling thread, so each call says it. More than there are queries would
-        # only wait for each other, each taking a core.
-        faiss.omp_set_num_threads(min(num_threads(threads), queries.shape[0]))
-        rows: RowArray = self.lists.search(queries, num_wanted, params=parameters)[1]
+        # More threads than there are queries would only wait for each other, each taking a core.
+        with openmp_threads(faiss, min(num_threads(threads), queries.shape[0])):
+            rows: RowArray = self.lists.search(queries, num_wanted, params=parameters)[1]
         return rows
 
     def _completed(self, queries: FloatArray, found: Neighbors, allowed: RowBitmap | None, wanted: int) -> Neighbors:

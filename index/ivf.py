@@ -20,7 +20,7 @@ import numpy as np
 
 from index.arrays import load_array
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
-from index.faiss_library import load_faiss, load_gpu_faiss, num_threads
+from index.faiss_library import load_faiss, load_gpu_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.gpu import lists_on_gpu
 from index.inverted_lists import InvertedLists, Probing
@@ -102,10 +102,10 @@ class IvfFlatIndex:
             load_gpu_faiss(cls.kind)  # before minutes of k-means
         parameters = (parameters or IvfFlatParameters()).resolved(exact.num_rows)
         lists = _empty(exact.dim, parameters.lists)
-        faiss.omp_set_num_threads(num_threads(parameters.threads))
-        if exact.num_rows:
-            train(lists, exact.vectors, seed=parameters.seed, least=1)
-            fill(lists, exact.vectors, assign(lists, exact.vectors))
+        with openmp_threads(faiss, num_threads(parameters.threads)):
+            if exact.num_rows:
+                train(lists, exact.vectors, seed=parameters.seed, least=1)
+                fill(lists, exact.vectors, assign(lists, exact.vectors))
         return cls(_placed(lists, exact, parameters), parameters)
 
     @property

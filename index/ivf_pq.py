@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from index.errors import InvalidIndexConfigError
-from index.faiss_library import load_faiss, num_threads
+from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
 from index.list_building import add, num_lists, read_lists, train
@@ -115,10 +115,10 @@ class IvfPqIndex:
         exact = FlatIndex(vectors)
         parameters = (parameters or IvfPqParameters()).resolved(exact.num_rows, exact.dim)
         lists: faiss.IndexIVF = _empty(exact.dim, parameters)
-        library.omp_set_num_threads(num_threads(parameters.threads))
-        if exact.num_rows:
-            train(lists, exact.vectors, seed=parameters.seed, least=1 << parameters.bits)
-            lists = add(lists, exact.vectors)
+        with openmp_threads(library, num_threads(parameters.threads)):
+            if exact.num_rows:
+                train(lists, exact.vectors, seed=parameters.seed, least=1 << parameters.bits)
+                lists = add(lists, exact.vectors)
         return cls(InvertedLists(lists, exact), parameters)
 
     @property

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from index.errors import InvalidIndexConfigError
-from index.faiss_library import load_faiss, num_threads
+from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
 from index.list_building import add, num_lists, read_lists, train
@@ -92,10 +92,10 @@ class ScalarIndex:
         lists = faiss.IndexIVFScalarQuantizer(
             faiss.IndexFlatIP(exact.dim), exact.dim, parameters.lists, quantizer, metric, True
         )
-        faiss.omp_set_num_threads(num_threads(parameters.threads))
-        if exact.num_rows:
-            train(lists, exact.vectors, seed=parameters.seed, least=1)
-            lists = add(lists, exact.vectors)
+        with openmp_threads(faiss, num_threads(parameters.threads)):
+            if exact.num_rows:
+                train(lists, exact.vectors, seed=parameters.seed, least=1)
+                lists = add(lists, exact.vectors)
         return cls(InvertedLists(lists, exact), parameters)
 
     @property
