@@ -11,17 +11,19 @@ bitmap's business.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from index import checks
 from index.flat import checked_bound
+from index.lsh_expectation import expected_recall
 from index.lsh_families import draw
 from index.lsh_file import read_buckets, write_buckets
 from index.lsh_parameters import LshParameters
 from index.lsh_rows import LshRows
-from index.lsh_rules import for_data
+from index.lsh_rules import for_data, measured
 from index.lsh_search import Request, Searcher
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
@@ -46,7 +48,11 @@ class LshIndex:
         """
         vectors = checks.as_matrix(vectors, dim=None, what="vectors")
         checks.largest_norm(vectors, what="vectors")
-        return cls._over(vectors, for_data(vectors, parameters or LshParameters()))
+        chosen, sample = measured(vectors, parameters or LshParameters())
+        index = cls._over(vectors, chosen)
+        if sample is None:
+            return index
+        return cls(index._rows, replace(chosen, expected_recall=expected_recall(index, sample, chosen)))
 
     @classmethod
     def empty(cls, dim: int, parameters: LshParameters | None = None, *, capacity: int = 1024) -> LshIndex:
@@ -86,7 +92,7 @@ class LshIndex:
         return self._rows.published.num_rows
 
     def parameters(self) -> Parameters:
-        """Returns the values in use; none of them is left to a rule."""
+        """Returns the values in use; none of them is left to a rule, whose `expected_recall` is among them."""
         return self._parameters.as_dict()
 
     def retuned(self, **search_parameters: int) -> LshIndex:

@@ -79,6 +79,14 @@ def draw(family: str, shape: Shape) -> Family:
     return PStable(shape) if family == P_STABLE else CrossPolytope(shape)
 
 
+def of_length(queries: FloatArray, length: float) -> FloatArray:
+    """Returns queries, [num_queries, dim], stretched to a length: near rows have the greatest products, then."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
+    factors = np.divide(length, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    stretched: FloatArray = (queries * factors[:, None]).astype(np.float32)
+    return stretched
+
+
 class Hyperplanes:
     """Sides of random planes (angular).
 

@@ -47,6 +47,8 @@ class LshParameters:
         rerank: Rows that are scored exactly, the best by quantised vectors.
         target_recall: What the rule aims at, against exact search: share of the best `target_k` that is found.
         target_k: See there.
+        expected_recall: Not to be given: what was found of a sample at the build, see `index.lsh_expectation`; 0 where
+            nothing was left to the rule, where search parameters are others since, and in older files.
         seed: Of the functions.
         threads: Of a build and of a batched search; 0 takes every core.
     """
@@ -61,6 +63,7 @@ class LshParameters:
     rerank: int = 0
     target_recall: float = 0.95
     target_k: int = 100
+    expected_recall: float = 0.0
     seed: int = 0
     threads: int = 0
 
@@ -76,6 +79,7 @@ class LshParameters:
             ("probes", self.probes, _MOST),
             ("min_hits", self.min_hits, MAX_HITS),
             ("rerank", self.rerank, _MOST),
+            ("expected_recall", self.expected_recall, 1),
             ("seed", self.seed, _MOST),
             ("threads", self.threads, _MOST),
         ):
@@ -114,7 +118,8 @@ class LshParameters:
                 raise InvalidIndexConfigError(f"{name!r} is no search parameter of lsh; known are {_RETUNABLE}")
             if value < 1 and name != "threads":
                 raise InvalidIndexConfigError(f"{name} is {value}; want at least 1: the rule holds for a build only")
-        return LshParameters(**{**asdict(self), **values})
+        expected = self.expected_recall if set(values) <= {"threads"} else 0.0
+        return LshParameters(**{**asdict(self), "expected_recall": expected, **values})
 
     def shape(self, dim: int) -> Shape:
         """Returns what has to be drawn for vectors of a length."""

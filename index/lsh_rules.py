@@ -53,19 +53,26 @@ def for_data(vectors: FloatArray, given: LshParameters) -> LshParameters:
         vectors: [n, dim] float32, checked.
         given: 0 in a field leaves it to the rule.
     """
+    return measured(vectors, given)[0]
+
+
+def measured(vectors: FloatArray, given: LshParameters) -> tuple[LshParameters, Sample | None]:
+    """Returns what `for_data` does, and the sample that it was measured on; None where nothing was left to measure."""
     num_rows, dim = vectors.shape
     given = replace(given, rerank=given.rerank or default_rerank(given.target_k))
     given = replace(given, family=CROSS_POLYTOPE if given.family == AUTO else given.family)
     set_ = given.bits and given.functions and given.tables and given.probes and given.min_hits
     if num_rows < 2 or (set_ and (given.width or given.family != P_STABLE)):
-        return given.for_rows(num_rows, dim)
+        return given.for_rows(num_rows, dim), None
     sample = Sample.draw(vectors, given.target_k, seed=given.seed)
     aim = given.target_recall + _MARGIN * (1 - given.target_recall)
     choices = [choice for setting in _settings(sample, given) for choice in _choices(sample, setting, aim)]
     reached = [choice for choice in choices if choice.recall >= aim]
     if reached:
-        return min(reached, key=lambda choice: choice.cost).parameters
-    return max(choices, key=lambda choice: (choice.recall, -choice.cost)).parameters
+        best = min(reached, key=lambda choice: choice.cost)
+    else:
+        best = max(choices, key=lambda choice: (choice.recall, -choice.cost))
+    return best.parameters, sample
 
 
 def _settings(sample: Sample, given: LshParameters) -> Iterator[LshParameters]:

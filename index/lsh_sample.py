@@ -1,19 +1,27 @@
-"""A sample of the rows of an LSH index, with the true neighbors of some of them."""
+"""A sample of the rows of an LSH index, with the true neighbors of some of them.
+
+Queries are rows, whose neighbors are the others. Where copies of a row are among these, the query is put beside it
+(`index.made_queries`): copies lie in the very bucket of the row, so that any parameters would seem to do.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from index import checks
-from index.flat import exact_search
+from index.flat import FlatIndex
+from index.made_queries import queries_beside
 from index.protocols import FloatArray, RowArray
+from index.rescore import score_rows
 
 _QUERIES, _LEAST_QUERIES = 160, 16
 _NEIGHBORS = 64
 _BACKGROUND = 1024
 _ROWS = 1 << 20
+_SAME = 1e-8
+"""Rows are copies where the square of their distance is no more of that of their length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +34,9 @@ class Sample:
         background: [num_background, dim] float32, random rows.
         num_rows: Rows there are in all.
         distance: Median Euclidean distance of a query to the last of its neighbors.
+        largest_norm: Greatest length of a row.
+        floors: [num_queries] float32, score of the last of the neighbors of each query.
+        owns: [num_queries] bool, whether the query is a row that scores as much with itself, which is no neighbor.
     """
 
     queries: FloatArray
@@ -33,6 +44,9 @@ class Sample:
     background: FloatArray
     num_rows: int
     distance: float
+    largest_norm: float
+    floors: FloatArray
+    owns: NDArray[np.bool_]
 
     @classmethod
     def draw(cls, vectors: FloatArray, k: int, *, seed: int) -> Sample:
@@ -42,25 +56,43 @@ class Sample:
         if num_rows > _ROWS:
             vectors = vectors[np.sort(generator.choice(num_rows, _ROWS, replace=False))]
         size = vectors.shape[0]
-        largest = checks.largest_norm(vectors, what="vectors")
+        exact = FlatIndex(vectors)
         k = min(max(1, round(k * size / num_rows)), size - 1)
         rows = generator.choice(size, min(size, max(_LEAST_QUERIES, min(_QUERIES, size // 16))), replace=False)
-        queries = vectors[rows]
-        found = exact_search(vectors, queries, k + 1, allowed=None, largest_norm=largest)
         ranks = np.unique(np.linspace(0, k - 1, min(k, _NEIGHBORS)).astype(np.int64))
-        others = np.stack([_without(line, row, k)[ranks] for line, row in zip(found.rows, rows, strict=True)])
-        last = vectors[[_without(line, row, k)[-1] for line, row in zip(found.rows, rows, strict=True)]]
+        queries, near = _asked(exact, rows, ranks, generator)
+        last = vectors[near[:, -1]]
+        floors = _paired(queries, last)
+        owns = (queries == vectors[rows]).all(axis=1) & (_paired(queries, queries) >= floors)
         background = vectors[generator.choice(size, min(size, _BACKGROUND), replace=False)]
         distance = float(np.median(np.linalg.norm(queries - last, axis=1)))
         return cls(
             queries=queries,
-            neighbors=vectors[others],
+            neighbors=vectors[near],
             background=background,
             num_rows=num_rows,
             distance=distance,
+            largest_norm=exact.largest_norm,
+            floors=floors,
+            owns=owns,
         )
 
 
-def _without(rows: RowArray, row: int, k: int) -> RowArray:
-    others: RowArray = rows[rows != row][:k]
-    return others
+def _paired(queries: FloatArray, vectors: FloatArray) -> FloatArray:
+    places = np.arange(queries.shape[0] + 1, dtype=np.int64)
+    return score_rows(queries, vectors, places[:-1], offsets=places)
+
+
+def _asked(
+    exact: FlatIndex, rows: RowArray, ranks: RowArray, generator: np.random.Generator
+) -> tuple[FloatArray, RowArray]:
+    """Returns queries, [len(rows), dim], and the rows of their neighbors of some ranks, [len(rows), len(ranks)]."""
+    queries, k = exact.vectors[rows], int(ranks[-1]) + 1
+    found = exact.search(queries, k + 1).rows
+    near = np.stack([line[line != row][ranks] for line, row in zip(found, rows, strict=True)])
+    apart = np.square(exact.vectors[near] - queries[:, None]).sum(axis=2)
+    copied = np.flatnonzero(apart.min(axis=1) <= _SAME * np.square(queries).sum(axis=1))
+    if copied.size:
+        queries[copied] = queries_beside(exact, rows[copied], generator)
+        near[copied] = exact.search(queries[copied], k).rows[:, ranks]
+    return queries, near

@@ -16,6 +16,7 @@ import numpy as np
 
 from index.flat import exact_search
 from index.lsh_candidates import Limits, candidates
+from index.lsh_families import of_length
 from index.lsh_order import ordered
 from index.lsh_parameters import LshParameters, default_rerank
 from index.lsh_probing import probed_slots
@@ -121,18 +122,10 @@ class Searcher:
 
     def _probed(self, queries: FloatArray, request: Request) -> Neighbors:
         family = self._rows.family
-        hashed = _of_length(queries, self._published.largest_norm) if family.by_distance else queries
+        hashed = of_length(queries, self._published.largest_norm) if family.by_distance else queries
         perturbations = family.perturbations(hashed, request.probes)
         slots, counts = probed_slots(perturbations, request.probes, factor=family.factor, bits=family.bits)
         with self._rows.room(self._published) as memory:
             rows, offsets = candidates(memory, queries, slots, counts, request.limits)
         scores = score_rows(queries, self._vectors, rows, offsets=offsets)
         return ordered(rows, scores, offsets, k=request.k, width=request.width)
-
-
-def _of_length(queries: FloatArray, length: float) -> FloatArray:
-    """Returns queries, [num_queries, dim], stretched to a length: near rows have the greatest products, then."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
-    factors = np.divide(length, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    stretched: FloatArray = (queries * factors[:, None]).astype(np.float32)
-    return stretched

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from index.lsh_families import Family
+from index.lsh_families import Family, of_length
 from index.lsh_probing import probed_slots
 from index.lsh_sample import Sample
 
@@ -46,9 +46,8 @@ class Walk:
         num_queries, num_neighbors, dim = sample.neighbors.shape
         # Who reads more rows than twice all of them had better search exactly.
         most = min(MOST_PROBES, max(2 << family.bits, 2 * int(grid[-1])), int(grid[-1]) << family.bits)
-        slots, counts = probed_slots(
-            family.perturbations(sample.queries, most), most, factor=family.factor, bits=family.bits
-        )
+        queries = of_length(sample.queries, sample.largest_norm) if family.by_distance else sample.queries
+        slots, counts = probed_slots(family.perturbations(queries, most), most, factor=family.factor, bits=family.bits)
         background = family.buckets(sample.background)
         neighbors = family.buckets(sample.neighbors.reshape(-1, dim)).reshape(num_queries, num_neighbors, -1)
         near = np.empty((num_queries, num_neighbors, grid.size, MOST_HITS), dtype=np.int32)

@@ -123,3 +123,11 @@ def test_sample_holds_the_true_neighbors_of_its_queries():
     assert (turns < 4.1 * step + 1e-3).all()
     assert sample.num_rows == 400
     assert step < sample.distance < 4.1 * step
+
+
+def test_sample_of_copies_asks_beside_them(unit_vectors):
+    """Copies share the bucket of their row: any parameters would find them."""
+    vectors = np.repeat(unit_vectors(30), 20, axis=0)
+    sample = Sample.draw(vectors, 10, seed=0)
+    assert (sample.floors < 1 - 1e-4).all()
+    assert not sample.owns.any()
