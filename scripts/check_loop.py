@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import grpc
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -35,9 +34,8 @@ from recall.cli.arguments import Json
 from recall.cli.output import pair_lines, report, say
 from recall.client import RecallClient, RecallQuery
 from recall.errors import RecallError
+from recall.live.records import InteractionRecord
 from recall.tables import ITEM_ID, TIMESTAMP, USER_ID
-from recall.v1 import recall_pb2 as pb
-from recall.v1 import recall_pb2_grpc
 from server_process import ProcessError, ServerProcess, run_recall
 
 _BATCH = 1_000
@@ -91,7 +89,7 @@ def _go_round(folder: Path, source: Path, periods: Periods, summary: _Summary, *
     summary.num_users = len(wanted)
     with made.serve() as server, _traffic(server, next(iter(wanted)), summary), _client(server) as client:
         before = _recalls(client, wanted, k=summary.k)
-        summary.num_recorded, sequence = _record(server, periods)
+        summary.num_recorded, sequence = _record(client, periods)
         recorded = _recalls(client, wanted, k=summary.k, min_sequence=sequence)
         say(f"recall@{summary.k} {before.mean():.4f}, with the events recorded {recorded.mean():.4f}")
         exported = run_recall(("export", "--catalog", made.catalog, "--out", folder / "exported", "--json", "-"))
@@ -130,22 +128,17 @@ def _recalls(
     return np.array(values)
 
 
-def _record(server: ServerProcess, periods: Periods) -> tuple[int, int]:
+def _record(client: RecallClient, periods: Periods) -> tuple[int, int]:
     """Records the events of the second period; returns how many were new, and the last write."""
     has_time = TIMESTAMP in periods.recorded.columns
     events = [
-        pb.Interaction(user_id=row[USER_ID], item_id=row[ITEM_ID], timestamp=row[TIMESTAMP] if has_time else None)
+        InteractionRecord(user_id=row[USER_ID], item_id=row[ITEM_ID], timestamp=row[TIMESTAMP] if has_time else 0)
         for row in periods.recorded.iter_rows(named=True)
     ]
     num_recorded = sequence = 0
-    with grpc.insecure_channel(server.address) as channel:
-        stub = recall_pb2_grpc.RecallServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-        for start in range(0, len(events), _BATCH):
-            request = pb.RecordInteractionsRequest(
-                interactions=events[start : start + _BATCH], request_id=f"check-loop-{start}"
-            )
-            reply = stub.RecordInteractions(request, timeout=_TIMEOUT_SECONDS)
-            num_recorded, sequence = num_recorded + reply.num_recorded, reply.sequence
+    for start in range(0, len(events), _BATCH):
+        reply = client.record(events[start : start + _BATCH], request_id=f"check-loop-{start}")
+        num_recorded, sequence = num_recorded + reply.num_recorded, reply.sequence
     return num_recorded, sequence
 
 
