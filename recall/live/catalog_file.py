@@ -240,7 +240,7 @@ class CatalogFile:
             self._require_open()
             connection = self._connect(_LOG_TIMEOUT_SECONDS)
             try:
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                connection.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
                 is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return not is_busy
             except sqlite3.OperationalError as error:

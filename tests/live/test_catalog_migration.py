@@ -66,3 +66,34 @@ def test_a_damaged_counter_is_still_seen_after_the_migration(old: Path) -> None:
     connection.close()
     with Catalog.open(old) as catalog, pytest.raises(CatalogError, match="is damaged: its counters of writes are 3"):
         catalog.last_sequence()
+
+
+def test_the_sample_of_version_2_reads_as_it_was_written(tmp_path: Path) -> None:
+    path = Path(shutil.copy(V1.parents[1] / "catalog-v2" / "catalog.sqlite", tmp_path))
+    with Catalog.open(path) as catalog:
+        assert catalog.last_sequence() == 4
+        item = catalog.get_item("é")
+        assert item is not None
+        assert (item.features, item.available_from, item.available_until) == ({"title": "word"}, 10, 20)
+        assert (catalog.get_user("kept"), catalog.get_user("gone")) == ({}, None)
+        assert (catalog.history("kept", 5), catalog.history("gone", 5)) == (("é",), ())
+        written = catalog.find_request(RequestKey(request_id="request", digest=b"content"))
+        assert written is not None
+        assert (written.sequence, written.count, written.model_id, written.warnings[0].message) == (
+            1,
+            1,
+            "m",
+            "unknown",
+        )
+        assert catalog.upkeep.erased_at() is not None
+
+
+def test_a_new_catalogue_and_a_rewritten_old_one_give_free_pages_back(old: Path) -> None:
+    with Catalog.open(old) as catalog:
+        catalog.upkeep.rewrite()
+        catalog.put_items([ItemRecord(item_id=str(n), features={"title": "word " * 200}) for n in range(200)])
+        catalog.upkeep.tidy(forget_before=0)
+        size = old.stat().st_size
+        catalog.delete_items([str(n) for n in range(200)])
+        catalog.upkeep.tidy(forget_before=0)
+    assert old.stat().st_size < size / 2

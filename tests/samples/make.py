@@ -3,7 +3,7 @@
 A folder beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what reading
 them gave when they were written. What is committed stays: later releases must read it. A new format version, or a new
 part of one, gets a new folder: `v1` has no sparse part and a projection in half precision, `v1-fused` has both parts
-and a projection in steps.
+and a projection in steps. Their catalogues are of version 1, `catalog-v2` is one of version 2.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import polars as pl
 
 from index.factory import IndexConfig
 from recall.live.catalog import Catalog
+from recall.live.catalog_writes import AddInteractions, CatalogWrite, DeleteUsers, PutItems, PutUsers
 from recall.live.config import RebuildConfig
 from recall.live.load import load
 from recall.live.query import RecallQuery
 from recall.live.rebuild import rebuild
-from recall.live.records import ItemRecord
+from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.live.service import RecallSystem
+from recall.live.writes import RequestKey, WarningCode, WriteWarning
 from recall.model.config import CodeConfig, DecoderConfig, ProjectionConfig, TowerConfig
+from recall.schema import DataSchema, FeatureSpec
 from recall.tables import DataFolder
 from training.config import FusionConfig, LossConfig, TrainConfig
 from training.train import RunOptions, train
@@ -72,6 +75,21 @@ def write_data(folder: Path) -> None:
         folder / "users.parquet"
     )
     (folder / "dataset.toml").write_text(CONFIG, encoding="utf-8")
+
+
+def write_catalog(path: Path) -> None:
+    """Writes a catalogue with windows, users, events, an erasure and a request id."""
+    features = (FeatureSpec(name="title", kind="text", domain="title"),)
+    with Catalog.create(path, DataSchema(name="sample", item_features=features)) as catalog:
+        window = ItemRecord(item_id="é", features={"title": "word"}, available_from=10, available_until=20)
+        key = RequestKey(request_id="request", digest=b"content")
+        warning = WriteWarning(item_id="é", code=WarningCode.UNKNOWN_FEATURE, message="unknown")
+        put = CatalogWrite(change=PutItems([window]), request=key, model_id="m", warnings=(warning,))
+        users = CatalogWrite(change=PutUsers([UserRecord(user_id=user) for user in ("kept", "gone")]))
+        events = [InteractionRecord(user_id=user, item_id="é", timestamp=5) for user in ("kept", "gone")]
+        erasure = CatalogWrite(change=DeleteUsers(["gone"]))
+        catalog.write([put, users, CatalogWrite(change=AddInteractions(events)), erasure])
+        catalog.upkeep.tidy(forget_before=0)
 
 
 def expected(out: Path) -> dict[str, object]:
