@@ -60,15 +60,26 @@ def largest_norm(vectors: FloatArray, *, what: str, names: Sequence[str] | None 
     return float(np.sqrt(largest))
 
 
+def check_k(k: int) -> None:
+    """Checks how many neighbors are wanted.
+
+    Raises:
+        InvalidQueryError: `k` is below 1, or no whole number.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise InvalidQueryError(f"k is {k!r}; want a whole number, at least 1")
+    if k < 1:
+        raise InvalidQueryError(f"k is {k}; want at least 1")
+
+
 def check_queries(queries: ArrayLike, k: int, *, dim: int) -> FloatArray:
     """Returns queries as C-contiguous float32 [num_queries, dim].
 
     Raises:
         InvalidVectorError: A query is not finite, is too large for float32 scores, or has another dimension.
-        InvalidQueryError: `k` is below 1.
+        InvalidQueryError: `k` is below 1, or no whole number.
     """
-    if k < 1:
-        raise InvalidQueryError(f"k is {k}; want at least 1")
+    check_k(k)
     matrix = as_matrix(queries, dim=dim, what="queries")
     # Rows are checked alike, so no score, nor any part of its sum, is beyond float32: |q.v| <= |q| |v|.
     if matrix.shape[0] == 1 and math.isfinite(np.dot(matrix[0], matrix[0])):
@@ -80,25 +91,26 @@ def check_queries(queries: ArrayLike, k: int, *, dim: int) -> FloatArray:
     return matrix
 
 
-def check_allowed(allowed: RowBitmap | None, num_rows: int) -> None:
-    """Checks that a bitmap covers `num_rows` rows.
+def check_allowed(allowed: RowBitmap | None, num_rows: int) -> RowBitmap | None:
+    """Returns a bitmap that covers `num_rows` rows as contiguous bytes, without a copy where it already is.
 
     Raises:
         InvalidQueryError: It is too short or not of bytes.
     """
     if allowed is None:
-        return
+        return None
+    wanted = f"want uint8 of at least {bitmap.num_bytes(num_rows)} bytes for {num_rows} rows"
+    if not isinstance(allowed, np.ndarray):
+        raise InvalidQueryError(f"allowed is a {type(allowed).__name__}; {wanted}, as index.bitmap makes it")
     if allowed.dtype != np.uint8 or allowed.ndim != 1 or allowed.size < bitmap.num_bytes(num_rows):
-        raise InvalidQueryError(
-            f"allowed is {allowed.dtype} of shape {list(allowed.shape)}; "
-            f"want uint8 of at least {bitmap.num_bytes(num_rows)} bytes for {num_rows} rows"
-        )
+        raise InvalidQueryError(f"allowed is {allowed.dtype} of shape {list(allowed.shape)}; {wanted}")
+    return np.ascontiguousarray(allowed)
 
 
-def count_allowed(allowed: RowBitmap | None, num_rows: int) -> int:
-    """Returns how many of `num_rows` rows a checked bitmap allows, all for None; raises as `check_allowed` does."""
-    check_allowed(allowed, num_rows)
-    return num_rows if allowed is None else bitmap.count(allowed, num_rows)
+def count_allowed(allowed: RowBitmap | None, num_rows: int) -> tuple[RowBitmap | None, int]:
+    """Returns what `check_allowed` does, and how many of `num_rows` rows it allows; raises as that does."""
+    allowed = check_allowed(allowed, num_rows)
+    return allowed, num_rows if allowed is None else bitmap.count(allowed, num_rows)
 
 
 def _fault(vector: FloatArray) -> str:

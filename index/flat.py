@@ -121,7 +121,7 @@ class FlatIndex:
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns the exact top `k`; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
-        checks.check_allowed(allowed, self.num_rows)
+        allowed = checks.check_allowed(allowed, self.num_rows)
         return exact_search(self._vectors, queries, k, allowed=allowed, largest_norm=self._largest_norm)
 
 
@@ -191,7 +191,7 @@ class AppendableFlat:
         published = self._published
         num_rows = checked_bound(num_rows, published.num_rows)
         queries = checks.check_queries(queries, k, dim=self.dim)
-        checks.check_allowed(allowed, num_rows)
+        allowed = checks.check_allowed(allowed, num_rows)
         vectors = published.buffer[:num_rows]
         return exact_search(vectors, queries, k, allowed=allowed, largest_norm=published.largest_norm)
 

@@ -97,7 +97,7 @@ class GpuFlatIndex:
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns the exact top `k`; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
-        num_allowed = checks.count_allowed(allowed, self.num_rows)
+        allowed, num_allowed = checks.count_allowed(allowed, self.num_rows)
         wanted = min(k, num_allowed)
         num_fetched = self._num_fetched(wanted, num_allowed)
         if wanted == num_allowed or num_fetched > MOST:

@@ -177,7 +177,7 @@ class HnswIndex:
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
-        num_allowed = checks.count_allowed(allowed, self.num_rows)
+        allowed, num_allowed = checks.count_allowed(allowed, self.num_rows)
         result = Neighbors.none(queries.shape[0], min(k, self.num_rows))
         if num_allowed == 0:
             return result
@@ -204,7 +204,7 @@ class HnswIndex:
             kept=kept,
             breadth=breadth,
             wanted=wanted,
-            allowed=None if allowed is None or num_allowed == self.num_rows else np.ascontiguousarray(allowed),
+            allowed=None if allowed is None or num_allowed == self.num_rows else allowed,
             threads=self._search_threads,
         )
 

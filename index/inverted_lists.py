@@ -93,7 +93,7 @@ class InvertedLists:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
         num_rows = self.exact.num_rows
         queries = checks.check_queries(queries, k, dim=self.exact.dim)
-        num_allowed = checks.count_allowed(allowed, num_rows)
+        allowed, num_allowed = checks.count_allowed(allowed, num_rows)
         num_candidates = int(min(k, num_allowed)) * probing.rerank  # FAISS takes no number of NumPy
         probes = math.ceil(probing.probes * num_rows / max(num_allowed, 1))
         if num_candidates >= num_allowed or _is_selective(num_allowed, num_rows, probes / self.lists.nlist, allowed):

@@ -112,7 +112,7 @@ class KdTreeIndex:
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns the exact top `k`; see `VectorIndex.search`."""
         queries = checks.check_queries(queries, k, dim=self.dim)
-        num_allowed = checks.count_allowed(allowed, self.num_rows)
+        allowed, num_allowed = checks.count_allowed(allowed, self.num_rows)
         wanted = min(k, num_allowed)
         if wanted == num_allowed or _SELECTIVE * num_allowed <= self.num_rows:
             return self._exact.search(queries, k, allowed=allowed)

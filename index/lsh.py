@@ -121,7 +121,7 @@ class LshIndex:
         published = self._rows.published
         num_rows = checked_bound(num_rows, published.num_rows)
         queries = checks.check_queries(queries, k, dim=self.dim)
-        num_allowed = checks.count_allowed(allowed, num_rows)
+        allowed, num_allowed = checks.count_allowed(allowed, num_rows)
         if num_allowed == 0 or queries.shape[0] == 0:
             return Neighbors.none(queries.shape[0], min(k, num_rows))
         request = Request.of(self._parameters, k, num_rows=num_rows, num_allowed=num_allowed, allowed=allowed)

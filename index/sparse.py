@@ -189,9 +189,8 @@ def _with_room(array: NDArray[_Scalar], size: int) -> NDArray[_Scalar]:
 
 
 def _search(rows: SparseRows, queries: Bags, k: int, allowed: RowBitmap | None) -> Neighbors:
-    if k < 1:
-        raise InvalidQueryError(f"k is {k}; want at least 1")
-    checks.check_allowed(allowed, rows.num_rows)
+    checks.check_k(k)
+    allowed = checks.check_allowed(allowed, rows.num_rows)
     found = []
     for query in range(len(queries)):
         scores = rows.scores(queries.take(np.array([query])))

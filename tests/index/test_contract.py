@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -188,8 +189,22 @@ def test_search_refuses_bad_arguments(build):
         index.search(np.ones((1, 3), dtype=np.float32), 1)
     with pytest.raises(InvalidQueryError, match="k is 0"):
         index.search(HAND, 0)
-    with pytest.raises(InvalidQueryError, match="at least 1 bytes"):
-        index.search(HAND, 1, allowed=np.empty(0, dtype=np.uint8))
+    for k in ("3", None, 1.5, True, np.float32(2), np.True_):
+        with pytest.raises(InvalidQueryError, match=rf"k is {re.escape(repr(k))}; want a whole number"):
+            index.search(HAND, k)
+    for allowed in (np.empty(0, dtype=np.uint8), np.ones(4, dtype=np.bool_), np.ones((1, 1), dtype=np.uint8)):
+        with pytest.raises(InvalidQueryError, match="at least 1 bytes"):
+            index.search(HAND, 1, allowed=allowed)
+    for values in ([15], b"\x0f", 15):
+        with pytest.raises(InvalidQueryError, match=f"allowed is a {type(values).__name__}; want uint8 of at least 1"):
+            index.search(HAND, 1, allowed=values)
+
+
+def test_search_takes_a_bitmap_with_steps_between_its_bytes(build, unit_vectors):
+    index = build(unit_vectors(600))
+    allowed = bitmap.from_mask(np.random.default_rng(1).random(600) < 0.5)
+    found = index.search(unit_vectors(3, seed=5), 10, allowed=np.repeat(allowed, 2)[::2])
+    np.testing.assert_array_equal(found.rows, index.search(unit_vectors(3, seed=5), 10, allowed=allowed).rows)
 
 
 @pytest.mark.parametrize(
