@@ -35,6 +35,7 @@ from recall.schema import DataSchema
 
 APPLICATION_ID = int.from_bytes(b"RCAT")
 BUSY_TIMEOUT_SECONDS = 30.0
+_MOST_PAGES_AT_ONCE = 4096  # so that writers wait for a moment only
 _LOG_TIMEOUT_SECONDS = 0.25  # writers wait while the log is being emptied
 
 _MAGIC = b"SQLite format 3\x00"
@@ -240,7 +241,8 @@ class CatalogFile:
             self._require_open()
             connection = self._connect(_LOG_TIMEOUT_SECONDS)
             try:
-                connection.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
+                # `execute` would stop after one page.
+                connection.executescript(f"PRAGMA incremental_vacuum({_MOST_PAGES_AT_ONCE})")
                 is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return not is_busy
             except sqlite3.OperationalError as error:
