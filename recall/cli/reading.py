@@ -24,6 +24,7 @@ from recall.cli.output import pair_lines, report, say, table_lines
 
 if TYPE_CHECKING:
     from recall.live.query import Result
+    from recall.live.records import ItemRecord
     from recall.schema import FeatureMap
 
 
@@ -118,6 +119,7 @@ def get(
         "item_id": reply.item.item_id,
         "features": _plain(reply.item.features),
         "attributes": _plain(reply.item.attributes),
+        **_window(reply.item),
         "item_sequence": reply.item_sequence,
         "retrievable": reply.retrievable,
         "model_id": reply.model_id,
@@ -168,6 +170,12 @@ def _show(result: Result, more: dict[str, object], json: str | None) -> None:
     say(f"{len(rows)} items{origin}, model {result.model_id}, sequence {result.sequence}")
     if result.short_reason:
         say(result.short_reason)
+
+
+def _window(item: ItemRecord) -> dict[str, object]:
+    """Returns the ends of the window that the item has."""
+    ends = {"available_from": item.available_from, "available_until": item.available_until}
+    return {name: end for name, end in ends.items() if end is not None}
 
 
 def _plain(features: FeatureMap) -> dict[str, object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recall.client import ItemRecord, RecallClient
 from recall.serving.server import RecallServer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -41,6 +42,13 @@ def test_query_takes_history_candidates_exclude_and_json(run: Run, server: Recal
     assert value["answered_from"] == "history"
     assert value["short_reason"] in err
     assert "b0" in out
+
+
+def test_get_shows_the_window_that_an_item_has(run: Run, server: RecallServer, client: RecallClient) -> None:
+    client.upsert([ItemRecord(item_id="new", features={"topic": "a"}, available_until=2**33)])
+    shown = [json.loads(run("get", "--target", server.address, name, "--json", "-")[1]) for name in ("new", "a0")]
+    assert [value.get("available_until") for value in shown] == [2**33, None]
+    assert not any("available_from" in value for value in shown)
 
 
 def test_query_takes_a_vector(run: Run, server: RecallServer, topic_direction: Callable[[str], list[float]]) -> None:
