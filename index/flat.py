@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index import bitmap, checks
 from index.errors import InvalidQueryError
+from index.parameter_values import retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
 from index.rescore import score_one
 from index.topk import best, gather_neighbors
@@ -110,8 +112,13 @@ class FlatIndex:
         """Returns nothing: exact search has no parameters."""
         return {}
 
-    def retuned(self) -> FlatIndex:
-        """Returns the index itself: a search has no parameters."""
+    def retuned(self, **search_parameters: Any) -> FlatIndex:
+        """Returns the index itself: a search has no parameters.
+
+        Raises:
+            InvalidIndexConfigError: One is given.
+        """
+        retuned_values(FlatParameters(), search_parameters, kind=self.kind, names=())
         return self
 
     def resident_bytes(self) -> int:

@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from index import bitmap, checks
 from index.flat import FlatIndex, product_margins
 from index.gpu import MOST, DeviceCopy, flat_on_gpu
 from index.mapped import ranked
+from index.parameter_values import retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
 
 _SPARE = 32
@@ -86,8 +88,13 @@ class GpuFlatIndex:
         """Returns nothing: exact search has no parameters."""
         return {}
 
-    def retuned(self) -> GpuFlatIndex:
-        """Returns the index itself: a search has no parameters."""
+    def retuned(self, **search_parameters: Any) -> GpuFlatIndex:
+        """Returns the index itself: a search has no parameters.
+
+        Raises:
+            InvalidIndexConfigError: One is given.
+        """
+        retuned_values(GpuFlatParameters(), search_parameters, kind=self.kind, names=())
         return self
 
     def resident_bytes(self) -> int:

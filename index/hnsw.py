@@ -30,6 +30,7 @@ from index.flat import FlatIndex
 from index.graph import Graph
 from index.graph_file import LinkLists, read_lists, write_lists
 from index.graph_search import Walk, WalkedRows, lost_recall
+from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 from index.quantised import ByteCodes
 
@@ -41,6 +42,15 @@ _SCANNED_PER_STEP = 8
 _MOST_LOST = 0.01
 """Recall that `auto` gives up for codes."""
 _SEARCH_PARAMETERS = ("ef_search", "threads")
+MOST_LINKS, MOST_CANDIDATES = 512, 2**20
+"""More links cost memory in proportion and gain nothing; each candidate takes a dozen bytes in every search."""
+_BOUNDS = {
+    "m": (2, MOST_LINKS),
+    "ef_construction": (1, MOST_CANDIDATES),
+    "ef_search": (1, MOST_CANDIDATES),
+    "seed": (0, 2**31 - 1),
+    "threads": (0, MOST_THREADS),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +76,7 @@ class HnswParameters:
 
     def __post_init__(self) -> None:
         """Refuses values out of range."""
-        least = {"m": 2, "ef_construction": 1, "ef_search": 1, "seed": 0, "threads": 0}
-        values = self.as_dict()
-        for name, bound in least.items():
-            if not bound <= int(values[name]) < 2**31:
-                raise InvalidIndexConfigError(f"{name} is {values[name]}; want {bound} or more, below 2^31")
+        check_bounds(self.as_dict(), _BOUNDS)
         if self.codes not in (AUTO, INT8, FLOAT32):
             raise InvalidIndexConfigError(f"codes is {self.codes!r}; want {AUTO}, {INT8} or {FLOAT32}")
 
@@ -141,12 +147,10 @@ class HnswIndex:
         """Returns the same graph, shared, searched with another `ef_search` or number of `threads`.
 
         Raises:
-            InvalidIndexConfigError: A parameter is of the build, or out of range.
+            InvalidIndexConfigError: A parameter is of the build or unknown, of another type, or out of range.
         """
-        for name in search_parameters:
-            if name not in _SEARCH_PARAMETERS:
-                raise InvalidIndexConfigError(f"{name} is fixed by the build; {_SEARCH_PARAMETERS} can be changed")
-        return HnswIndex(self._exact, self._rows, replace(self._parameters, **search_parameters))
+        parameters = retuned_values(self._parameters, search_parameters, kind=self.kind, names=_SEARCH_PARAMETERS)
+        return HnswIndex(self._exact, self._rows, parameters)
 
     def resident_bytes(self) -> int:
         """Returns the bytes of vectors, codes and links: a search reads all of them at random."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from index.flat import FlatIndex
 from index.gpu import lists_on_gpu
 from index.inverted_lists import InvertedLists, Probing
 from index.list_building import assign, fill, num_lists, read_lists, rows_of, train
+from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 LISTS = "ivf_flat.faiss"
 NUMBERS = "ivf_flat_lists.npy"
 DEVICES = ("cpu", "gpu")
+_SEARCH_PARAMETERS = ("nprobe", "threads")
+_BOUNDS = {**dict.fromkeys(("lists", "nprobe", "seed"), (0, 2**31 - 1)), "threads": (0, MOST_THREADS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +61,7 @@ class IvfFlatParameters:
         """Refuses values out of range."""
         if self.device not in DEVICES:
             raise InvalidIndexConfigError(f"device is {self.device!r}; want one of {', '.join(DEVICES)}")
-        for name in ("lists", "nprobe", "seed", "threads"):
-            value = self.as_dict()[name]
-            if not 0 <= int(value) < 2**31:
-                raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
+        check_bounds(self.as_dict(), _BOUNDS)
 
     def resolved(self, num_rows: int) -> IvfFlatParameters:
         """Returns them with the rule where `lists` is 0, and no more lists than rows."""
@@ -122,13 +122,13 @@ class IvfFlatIndex:
         """Returns what the index was built with and is searched with."""
         return {**self._parameters.as_dict()}
 
-    def retuned(self, *, nprobe: int | None = None, threads: int | None = None) -> IvfFlatIndex:
-        """Returns the same lists, shared, searched otherwise; None leaves a value, 0 takes its rule."""
-        parameters = replace(
-            self._parameters,
-            nprobe=self._parameters.nprobe if nprobe is None else nprobe,
-            threads=self._parameters.threads if threads is None else threads,
-        )
+    def retuned(self, **search_parameters: Any) -> IvfFlatIndex:
+        """Returns the same lists, shared, searched with another `nprobe` or number of `threads`; 0 takes the rule.
+
+        Raises:
+            InvalidIndexConfigError: A parameter is of the build or unknown, of another type, or out of range.
+        """
+        parameters = retuned_values(self._parameters, search_parameters, kind=self.kind, names=_SEARCH_PARAMETERS)
         return IvfFlatIndex(self._lists, parameters.resolved(self.num_rows))
 
     def resident_bytes(self) -> int:

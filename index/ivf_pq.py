@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from index.errors import InvalidIndexConfigError
 from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
 from index.list_building import add, num_lists, read_lists, train
+from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 CODES = "ivf_pq.faiss"
 RERANK = 4
+_SEARCH_PARAMETERS = ("nprobe", "rerank", "threads")
+_BOUNDS = {
+    **dict.fromkeys(("lists", "nprobe", "rerank", "seed", "segments"), (0, 2**31 - 1)),
+    "threads": (0, MOST_THREADS),
+}
 _CLASSES = {4: "IndexIVFPQFastScan", 8: "IndexIVFPQ"}
 
 
@@ -60,9 +66,7 @@ class IvfPqParameters:
         """Refuses values out of range."""
         if self.bits not in (0, *_CLASSES):
             raise InvalidIndexConfigError(f"bits is {self.bits}; want 4 or 8, or 0 for the rule")
-        for name, value in self.as_dict().items():
-            if not 0 <= value < 2**31:
-                raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
+        check_bounds(self.as_dict(), _BOUNDS)
 
     def resolved(self, num_rows: int, dim: int) -> IvfPqParameters:
         """Returns them with the rules where a value but `nprobe` is 0, and no more lists than rows.
@@ -135,16 +139,13 @@ class IvfPqIndex:
         """Returns what the index was built with and is searched with."""
         return {**self._parameters.as_dict()}
 
-    def retuned(
-        self, *, nprobe: int | None = None, rerank: int | None = None, threads: int | None = None
-    ) -> IvfPqIndex:
-        """Returns the same codes, shared, searched otherwise; None leaves a value, 0 takes its rule."""
-        parameters = replace(
-            self._parameters,
-            nprobe=self._parameters.nprobe if nprobe is None else nprobe,
-            rerank=self._parameters.rerank if rerank is None else rerank,
-            threads=self._parameters.threads if threads is None else threads,
-        )
+    def retuned(self, **search_parameters: Any) -> IvfPqIndex:
+        """Returns the same codes, shared, searched with other `nprobe`, `rerank` or `threads`; 0 takes the rule.
+
+        Raises:
+            InvalidIndexConfigError: A parameter is of the build or unknown, of another type, or out of range.
+        """
+        parameters = retuned_values(self._parameters, search_parameters, kind=self.kind, names=_SEARCH_PARAMETERS)
         return IvfPqIndex(self._lists, parameters.resolved(self.num_rows, self.dim))
 
     def resident_bytes(self) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from scipy.spatial import cKDTree
 from index import bitmap, checks
 from index.errors import InvalidIndexConfigError
 from index.flat import FlatIndex, product_margins
+from index.parameter_values import retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
 from index.rescore import score_one
 from index.topk import best, gather_neighbors
@@ -101,8 +103,13 @@ class KdTreeIndex:
         """Returns what the tree was built with."""
         return {"leaf_size": self._leaf_size}
 
-    def retuned(self) -> KdTreeIndex:
-        """Returns the index itself: a search has no parameters."""
+    def retuned(self, **search_parameters: Any) -> KdTreeIndex:
+        """Returns the index itself: a search has no parameters.
+
+        Raises:
+            InvalidIndexConfigError: One is given.
+        """
+        retuned_values(KdTreeParameters(), search_parameters, kind=self.kind, names=())
         return self
 
     def resident_bytes(self) -> int:

@@ -10,7 +10,7 @@ A kind has a frozen dataclass of parameters, whose fields may be named in a conf
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from index.ivf_pq import IvfPqIndex, IvfPqParameters
 from index.kd_tree import KdTreeIndex, KdTreeParameters
 from index.lsh import LshIndex
 from index.lsh_parameters import LshParameters
+from index.parameter_values import typed_values
 from index.protocols import FloatArray, Parameters, VectorIndex
 from index.scalar import ScalarIndex, ScalarParameters
 
@@ -96,14 +97,7 @@ def parameters_of(name: str, values: Mapping[str, int | float | str]) -> KindPar
         InvalidIndexConfigError: The kind, a name, a type or a value is wrong.
     """
     made = kind_named(name).parameters
-    defaults = {field.name: field.default for field in fields(made)}
-    for key, value in values.items():
-        if key not in defaults:
-            raise InvalidIndexConfigError(f"{key!r} is no parameter of kind {name}; known are {sorted(defaults)}")
-        wanted = type(defaults[key])
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            raise InvalidIndexConfigError(f"{key} is {value!r}; want {wanted.__name__} for kind {name}")
-    parameters: KindParameters = made(**values)
+    parameters: KindParameters = made(**typed_values(made, values, kind=name))
     return parameters
 
 

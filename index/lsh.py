@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,14 +96,14 @@ class LshIndex:
         """Returns the values in use; none of them is left to a rule, whose `expected_recall` is among them."""
         return self._parameters.as_dict()
 
-    def retuned(self, **search_parameters: int) -> LshIndex:
+    def retuned(self, **search_parameters: Any) -> LshIndex:
         """Returns an index over the same rows, shared, that is searched with other parameters.
 
         Args:
             search_parameters: Of probes, min_hits, rerank and threads.
 
         Raises:
-            InvalidIndexConfigError: Another parameter, or a value out of range.
+            InvalidIndexConfigError: Another parameter, or one of another type or out of range.
         """
         return LshIndex(self._rows, self._parameters.retuned(search_parameters))
 

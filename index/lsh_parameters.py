@@ -18,10 +18,15 @@ from index.lsh_families import (
     hyperplane_collision,
     p_stable_collision,
 )
+from index.parameter_values import MOST_THREADS, retuned_values
 
 AUTO = "auto"
 _RETUNABLE = ("probes", "min_hits", "rerank", "threads")
 MAX_BITS, MAX_FUNCTIONS, MAX_TABLES, MAX_HITS = 24, 32, 256, 255
+MAX_PROBES = 2**20
+"""Of one query: it keeps some 200 bytes for each, and takes longer than to scan tens of millions of rows."""
+MAX_BUCKETS = 2**28
+"""Of all tables together: four bytes each."""
 ROWS_PER_BUCKET = 32
 """Of evenly spread rows: a bucket is then two lines of memory, and finding it costs about as much as reading it."""
 _RULE_TABLES = 48
@@ -76,12 +81,12 @@ class LshParameters:
             ("functions", self.functions, MAX_FUNCTIONS),
             ("width", self.width, _MOST),
             ("tables", self.tables, MAX_TABLES),
-            ("probes", self.probes, _MOST),
+            ("probes", self.probes, MAX_PROBES),
             ("min_hits", self.min_hits, MAX_HITS),
             ("rerank", self.rerank, _MOST),
             ("expected_recall", self.expected_recall, 1),
             ("seed", self.seed, _MOST),
-            ("threads", self.threads, _MOST),
+            ("threads", self.threads, MOST_THREADS),
         ):
             if not 0 <= value <= most:
                 raise InvalidIndexConfigError(f"{name} is {value}; want 0 (the rule) to {most}")
@@ -91,8 +96,12 @@ class LshParameters:
             )
         if self.family == AUTO and self.bits and self.tables and self.probes and not self.functions:
             object.__setattr__(self, "family", HYPERPLANE)
-            object.__setattr__(self, "probes", self.probes * self.tables)
+            object.__setattr__(self, "probes", min(self.probes * self.tables, MAX_PROBES))
             object.__setattr__(self, "min_hits", self.min_hits or 1)
+        if self.tables << self.bits > MAX_BUCKETS:
+            raise InvalidIndexConfigError(
+                f"tables is {self.tables} of 2^{self.bits} buckets; want at most {MAX_BUCKETS} in all"
+            )
         if self.family in (HYPERPLANE, CROSS_POLYTOPE) and self.bits and self.functions:
             self._check_functions()
 
@@ -113,13 +122,12 @@ class LshParameters:
         Raises:
             InvalidIndexConfigError: Another name, or a value out of range.
         """
+        made = retuned_values(self, values, kind="lsh", names=_RETUNABLE)
         for name, value in values.items():
-            if name not in _RETUNABLE:
-                raise InvalidIndexConfigError(f"{name!r} is no search parameter of lsh; known are {_RETUNABLE}")
             if value < 1 and name != "threads":
                 raise InvalidIndexConfigError(f"{name} is {value}; want at least 1: the rule holds for a build only")
         expected = self.expected_recall if set(values) <= {"threads"} else 0.0
-        return LshParameters(**{**asdict(self), "expected_recall": expected, **values})
+        return replace(made, expected_recall=expected)
 
     def shape(self, dim: int) -> Shape:
         """Returns what has to be drawn for vectors of a length."""

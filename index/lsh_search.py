@@ -18,7 +18,7 @@ from index.flat import exact_search
 from index.lsh_candidates import Limits, candidates
 from index.lsh_families import of_length
 from index.lsh_order import ordered
-from index.lsh_parameters import LshParameters, default_rerank
+from index.lsh_parameters import MAX_PROBES, LshParameters, default_rerank
 from index.lsh_probing import probed_slots
 from index.lsh_rows import LshRows, Published
 from index.protocols import FloatArray, Neighbors, RowBitmap
@@ -39,6 +39,7 @@ class Request:
         num_rows: Rows from here on do not exist.
         allowed: Rows that may be returned; None allows every row.
         probes: Buckets tried over all tables.
+        most_probes: As many as there are to try, or as one search may take.
         min_hits: Buckets a row must lie in.
         rerank: Rows scored exactly, at most.
     """
@@ -48,6 +49,7 @@ class Request:
     num_rows: int
     allowed: RowBitmap | None
     probes: int
+    most_probes: int
     min_hits: int
     rerank: int
 
@@ -59,15 +61,22 @@ class Request:
         wanted = min(k, num_allowed)
         rank = default_rerank(math.ceil(wanted * num_rows / max(num_allowed, 1)))
         probes = math.ceil(parameters.probes * max(1.0, rank / parameters.rerank))
+        most_probes = min(parameters.tables << parameters.bits, MAX_PROBES)
         return cls(
             k=k,
             wanted=wanted,
             num_rows=num_rows,
             allowed=allowed,
-            probes=min(probes, parameters.tables << parameters.bits),
+            probes=min(probes, most_probes),
+            most_probes=most_probes,
             min_hits=parameters.min_hits,
             rerank=max(parameters.rerank, default_rerank(wanted)),
         )
+
+    def widened(self) -> list[Request]:
+        """Returns what to try where too little was found, rows of a single hit included; each tries more buckets."""
+        widths = dict.fromkeys(min(factor * self.probes, self.most_probes) for factor in _WIDENING)
+        return [replace(self, probes=probes, min_hits=1) for probes in widths]
 
     @property
     def width(self) -> int:
@@ -114,8 +123,8 @@ class Searcher:
         return found
 
     def _widened(self, query: FloatArray) -> Neighbors:
-        for factor in _WIDENING:
-            found = self._probed(query, replace(self._request, probes=factor * self._request.probes, min_hits=1))
+        for request in self._request.widened():
+            found = self._probed(query, request)
             if found.counts[0] == self._request.wanted:
                 return found
         return self.exact(query)

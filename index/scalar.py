@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from index.errors import InvalidIndexConfigError
 from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
 from index.list_building import add, num_lists, read_lists, train
+from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 CODES = "scalar.faiss"
 RERANK = 2
+_SEARCH_PARAMETERS = ("nprobe", "rerank", "threads")
+_BOUNDS = {**dict.fromkeys(("lists", "nprobe", "rerank", "seed"), (0, 2**31 - 1)), "threads": (0, MOST_THREADS)}
 _BOUNDS_BYTES = 8
 """Least value and step of a coordinate, float32 each."""
 
@@ -48,9 +51,7 @@ class ScalarParameters:
 
     def __post_init__(self) -> None:
         """Refuses values out of range."""
-        for name, value in self.as_dict().items():
-            if not 0 <= value < 2**31:
-                raise InvalidIndexConfigError(f"{name} is {value}; want 0 or more, below 2^31")
+        check_bounds(self.as_dict(), _BOUNDS)
 
     def resolved(self, num_rows: int) -> ScalarParameters:
         """Returns them with the rules where a value but `nprobe` is 0, and no more lists than rows."""
@@ -112,16 +113,13 @@ class ScalarIndex:
         """Returns what the index was built with and is searched with."""
         return {**self._parameters.as_dict()}
 
-    def retuned(
-        self, *, nprobe: int | None = None, rerank: int | None = None, threads: int | None = None
-    ) -> ScalarIndex:
-        """Returns the same codes, shared, searched otherwise; None leaves a value, 0 takes its rule."""
-        parameters = replace(
-            self._parameters,
-            nprobe=self._parameters.nprobe if nprobe is None else nprobe,
-            rerank=self._parameters.rerank if rerank is None else rerank,
-            threads=self._parameters.threads if threads is None else threads,
-        )
+    def retuned(self, **search_parameters: Any) -> ScalarIndex:
+        """Returns the same codes, shared, searched with other `nprobe`, `rerank` or `threads`; 0 takes the rule.
+
+        Raises:
+            InvalidIndexConfigError: A parameter is of the build or unknown, of another type, or out of range.
+        """
+        parameters = retuned_values(self._parameters, search_parameters, kind=self.kind, names=_SEARCH_PARAMETERS)
         return ScalarIndex(self._lists, parameters.resolved(self.num_rows))
 
     def resident_bytes(self) -> int:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from index import checks
 from index.bags import Bags, TokenArray
-from index.errors import InvalidQueryError
 from index.flat import checked_bound
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
 from index.sparse_kernels import add_postings, candidates, score_bags

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from index.hnsw import MOST_CANDIDATES
 from index.kinds import BaseIndex, KindParameters, parameters_of
 from index.lsh_rules import TABLES
 from index.protocols import Parameters
@@ -72,7 +73,11 @@ def _hnsw_builds(target_recall: float, k: int) -> list[Setting]:
 
 
 def _hnsw_ladder(index: BaseIndex, k: int) -> list[Setting]:
-    return [{"ef_search": ef} for ef in geometric(max(k // 2, 8), max(_LONGEST_LIST * k, 2048), steps=4)]
+    return [{"ef_search": ef} for ef in geometric(*_hnsw_ends(k), steps=4)]
+
+
+def _hnsw_ends(k: int) -> tuple[int, int]:
+    return min(max(k // 2, 8), MOST_CANDIDATES), min(max(_LONGEST_LIST * k, 2048), MOST_CANDIDATES)
 
 
 def _hnsw_bytes(num_rows: int, dim: int, parameters: Parameters) -> int:

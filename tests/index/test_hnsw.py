@@ -88,7 +88,7 @@ def test_parameters_out_of_range_are_refused():
         HnswParameters(m=1)
 
 
-@pytest.mark.parametrize(("values", "message"), [({"ef_search": 0}, "ef_search is 0"), ({"m": 3}, "m is fixed")])
+@pytest.mark.parametrize(("values", "message"), [({"ef_search": 0}, "ef_search is 0"), ({"m": 3}, "'m' is no search")])
 def test_retuned_refuses_what_a_search_cannot_change(built, values, message):
     with pytest.raises(InvalidIndexConfigError, match=message):
         built[1].retuned(**values)

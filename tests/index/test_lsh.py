@@ -9,7 +9,8 @@ from index import bitmap
 from index.errors import InvalidIndexConfigError, InvalidQueryError, InvalidVectorError
 from index.flat import FlatIndex
 from index.lsh import LshIndex
-from index.lsh_parameters import LshParameters
+from index.lsh_parameters import MAX_PROBES, LshParameters
+from index.lsh_search import Request
 
 FAMILIES = ["cross_polytope", "hyperplane", "p_stable"]
 
@@ -115,6 +116,18 @@ def test_every_bucket_finds_everything(unit_vectors):
     found, truth = index.search(queries, 10), FlatIndex(vectors).search(queries, 10)
     np.testing.assert_array_equal(found.rows, truth.rows)
     np.testing.assert_array_equal(found.scores, truth.scores)
+
+
+def test_widening_tries_no_bucket_twice_and_stays_within_its_memory():
+    def tried(parameters, k):
+        request = Request.of(parameters, k, num_rows=5000, num_allowed=5000, allowed=None)
+        return [request.probes, *(wider.probes for wider in request.widened())]
+
+    assert tried(_fixed(probes=3), 10) == [3, 24, 192]
+    assert tried(_fixed(probes=40), 10) == [40, 4 << 6]
+    many = _fixed(bits=24, tables=16, probes=1 << 18)
+    assert tried(many, 10) == [1 << 18, MAX_PROBES]
+    assert tried(many, 4000) == [MAX_PROBES, MAX_PROBES]
 
 
 def test_far_query_is_never_short():
