@@ -30,6 +30,7 @@ from index.flat import FlatIndex
 from index.graph import Graph
 from index.graph_file import LinkLists, read_lists, write_lists
 from index.graph_search import Walk, WalkedRows, lost_recall
+from index.lengths import warn_of_unequal
 from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 from index.quantised import ByteCodes
@@ -117,6 +118,7 @@ class HnswIndex:
             MissingBackendError: FAISS is not installed.
         """
         parameters, exact = parameters or HnswParameters(), FlatIndex(vectors)
+        warn_of_unequal(exact, kind=cls.kind)
         return cls._over(exact, _built(exact.vectors, parameters), parameters)
 
     @classmethod

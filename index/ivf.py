@@ -24,6 +24,7 @@ from index.faiss_library import load_faiss, load_gpu_faiss, num_threads, openmp_
 from index.flat import FlatIndex
 from index.gpu import lists_on_gpu
 from index.inverted_lists import InvertedLists, Probing
+from index.lengths import warn_of_unequal
 from index.list_building import assign, fill, num_lists, read_lists, rows_of, train
 from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
@@ -98,6 +99,7 @@ class IvfFlatIndex:
         """
         faiss = load_faiss(cls.kind)
         exact = FlatIndex(vectors)
+        warn_of_unequal(exact, kind=cls.kind)
         if parameters is not None and parameters.device == "gpu":
             load_gpu_faiss(cls.kind)  # before minutes of k-means
         parameters = (parameters or IvfFlatParameters()).resolved(exact.num_rows)

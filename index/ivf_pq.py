@@ -21,6 +21,7 @@ from index.errors import InvalidIndexConfigError
 from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
+from index.lengths import warn_of_unequal
 from index.list_building import add, num_lists, read_lists, train
 from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
@@ -117,6 +118,7 @@ class IvfPqIndex:
         """
         library = load_faiss(cls.kind)
         exact = FlatIndex(vectors)
+        warn_of_unequal(exact, kind=cls.kind)
         parameters = (parameters or IvfPqParameters()).resolved(exact.num_rows, exact.dim)
         lists: faiss.IndexIVF = _empty(exact.dim, parameters)
         with openmp_threads(library, num_threads(parameters.threads)):

@@ -18,6 +18,7 @@ from typing import Any
 from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
+from index.lengths import warn_of_unequal
 from index.list_building import add, num_lists, read_lists, train
 from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
@@ -88,6 +89,7 @@ class ScalarIndex:
         """
         faiss = load_faiss(cls.kind)
         exact = FlatIndex(vectors)
+        warn_of_unequal(exact, kind=cls.kind)
         parameters = (parameters or ScalarParameters()).resolved(exact.num_rows)
         quantizer, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         lists = faiss.IndexIVFScalarQuantizer(
