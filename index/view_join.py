@@ -149,14 +149,15 @@ def _join(  # type: ignore[no-untyped-def]
         num_base, num_fresh = base_counts[query], fresh_counts[query]
         wanted = min(places.shape[1], num_base + num_fresh)
         counts[query] = wanted
-        for slot in range(min(wanted + 1, num_base + num_fresh)):  # one more may tie with the last
+        for slot in range(wanted):
             is_fresh = i == num_base or (j < num_fresh and fresh_scores[query, j] > base_scores[query, i])
             score = fresh_scores[query, j] if is_fresh else base_scores[query, i]
             if score == last and (is_fresh or was_fresh):
                 counts[query] = -1
                 break
-            if slot < wanted:
-                places[query, slot] = first_fresh + fresh_rows[query, j] if is_fresh else base_rows[query, i]
-                scores[query, slot] = score
+            places[query, slot] = first_fresh + fresh_rows[query, j] if is_fresh else base_rows[query, i]
+            scores[query, slot] = score
             last, was_fresh = score, is_fresh
             i, j = i + (not is_fresh), j + is_fresh
+        if j < num_fresh and fresh_scores[query, j] == last:  # of equal scores those of the base were taken first
+            counts[query] = -1

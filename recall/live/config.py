@@ -56,8 +56,8 @@ class ServeConfig(BaseModel):
         merge_least_rows: Fresh items and deleted rows below which it never is.
         merge_time_share: Share of the time that merges may take, one after the other.
         hash_fresh_rows: Fresh items from which they are searched by hashes instead of a scan; 0 never does so. With
-            100,000 items of 64 dimensions hashes are half as fast as a scan, with 150,000 as fast, with 200,000 six times
-            (`scripts/benchmark_fresh.py`).
+            100,000 items of 64 dimensions hashes are half as fast as a scan, with 150,000 as fast, with 200,000 six
+            times (`scripts/benchmark_fresh.py`).
         upkeep_interval_seconds: Time between two looks at whether the index is to be merged or hashed.
         rebuild_share: Share of items written or deleted since the snapshot above which a rebuild is advised.
     """
