@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 def _moved(checkerboard: Path, folder: Path) -> Path:
-    """Copies the data without a third of the items, at half as much again of the prices and 7 more: all that is fitted differs."""
+    """Copies the data without a third of the items, prices moved and stretched: all that is fitted differs."""
     shutil.copytree(checkerboard, folder)
     items = (
         pl.read_parquet(folder / "items.parquet")
