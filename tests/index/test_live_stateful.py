@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from index import fresh, view
+from index import fresh, view, view_base
 from index.attribute_growth import GrowingAttributes
 from index.attributes import ColumnSpec
 from index.bags import Bags
@@ -65,7 +65,7 @@ def _is_even(item_id: str) -> bool:
 
 
 class LiveIndexMachine(RuleBasedStateMachine):
-    """Writes, merges and searches, with bags or without; a small compaction threshold makes that happen too."""
+    """Writes, merges and searches, with bags or without; thresholds are small enough to be passed."""
 
     @initialize(base=st.dictionaries(item_ids, items), kind=st.sampled_from(["flat", "lsh"]), content=st.booleans())
     def build(self, base: dict[str, Item], kind: str, content: bool) -> None:
@@ -183,8 +183,9 @@ class TestLiveIndex(LiveIndexMachine.TestCase):
     settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
 
     def setUp(self) -> None:
-        self._kept = view._MIN_DEAD_ROWS, fresh.HASHING
+        self._kept = view._MIN_DEAD_ROWS, fresh.HASHING, view_base._FEW_DEAD, view_base._SPARE_ROWS
         view._MIN_DEAD_ROWS, fresh.HASHING = 3, LshParameters(bits=1, tables=1, probes=1)
+        view_base._FEW_DEAD, view_base._SPARE_ROWS = 0.5, 1
 
     def tearDown(self) -> None:
-        view._MIN_DEAD_ROWS, fresh.HASHING = self._kept
+        view._MIN_DEAD_ROWS, fresh.HASHING, view_base._FEW_DEAD, view_base._SPARE_ROWS = self._kept
