@@ -17,7 +17,7 @@ from recall.model.bags import unit_weights
 from recall.model.fusion import UNSEEN, FusionWeights, in_space
 
 PROFILE_TOKENS = 1024
-"""Most tokens of a profile: more cost time with every posting and say little of the user (docs/benchmarks/profiles.md)."""
+"""Most tokens of a profile: more cost time with every posting, and say little (docs/benchmarks/profiles.md)."""
 
 _ITEMS_AT_ONCE = 1 << 14
 """Items whose bags are held at once; their tokens take some 50 bytes each on the way to the profiles."""
