@@ -210,7 +210,7 @@ def test_nothing_of_the_last_release_is_broken() -> None:
         (lambda file: file.message_type[0].field[0].MergeFrom(_field(name="text")), "FeatureValue.string_value = 1"),
         (lambda file: file.message_type[0].field[0].ClearField("oneof_index"), "FeatureValue.string_value = 1"),
         (lambda file: file.message_type[1].field[0].MergeFrom(_field(label=1)), "StringList.values = 1"),
-        (lambda file: file.enum_type[0].value.pop(), "AnsweredFrom.ANSWERED_FROM_POPULARITY = 4 is gone"),
+        (lambda file: file.enum_type[0].value.pop(), "Channel.CHANNEL_POPULARITY = 4 is gone"),
         (lambda file: file.service[0].method.pop(0), "RecallService.Recall is gone"),
     ],
 )

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RecallServiceStub:
-    """Later releases add BatchRecall and ExplainItem.
+    """Candidate retrieval over one live catalogue of items.
     """
 
     def __init__(self, channel):
@@ -39,6 +39,11 @@ class RecallServiceStub:
                 '/recall.v1.RecallService/Recall',
                 request_serializer=recall_dot_v1_dot_recall__pb2.RecallRequest.SerializeToString,
                 response_deserializer=recall_dot_v1_dot_recall__pb2.RecallResponse.FromString,
+                _registered_method=True)
+        self.BatchRecall = channel.unary_unary(
+                '/recall.v1.RecallService/BatchRecall',
+                request_serializer=recall_dot_v1_dot_recall__pb2.BatchRecallRequest.SerializeToString,
+                response_deserializer=recall_dot_v1_dot_recall__pb2.BatchRecallResponse.FromString,
                 _registered_method=True)
         self.SimilarItems = channel.unary_unary(
                 '/recall.v1.RecallService/SimilarItems',
@@ -80,6 +85,11 @@ class RecallServiceStub:
                 request_serializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsRequest.SerializeToString,
                 response_deserializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsResponse.FromString,
                 _registered_method=True)
+        self.ExplainItem = channel.unary_unary(
+                '/recall.v1.RecallService/ExplainItem',
+                request_serializer=recall_dot_v1_dot_recall__pb2.ExplainItemRequest.SerializeToString,
+                response_deserializer=recall_dot_v1_dot_recall__pb2.ExplainItemResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/recall.v1.RecallService/GetStatus',
                 request_serializer=recall_dot_v1_dot_recall__pb2.GetStatusRequest.SerializeToString,
@@ -88,11 +98,18 @@ class RecallServiceStub:
 
 
 class RecallServiceServicer:
-    """Later releases add BatchRecall and ExplainItem.
+    """Candidate retrieval over one live catalogue of items.
     """
 
     def Recall(self, request, context):
         """Returns the best items for a user: by stored id, features, history, any of them together, or by a vector.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchRecall(self, request, context):
+        """Answers many recalls in one call, each as Recall would; all fields of all of them are checked first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,6 +173,13 @@ class RecallServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainItem(self, request, context):
+        """Returns why an item is or is not in the answer to a recall.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Returns what is served: model, snapshot, sequence, counts and index parameters.
         """
@@ -170,6 +194,11 @@ def add_RecallServiceServicer_to_server(servicer, server):
                     servicer.Recall,
                     request_deserializer=recall_dot_v1_dot_recall__pb2.RecallRequest.FromString,
                     response_serializer=recall_dot_v1_dot_recall__pb2.RecallResponse.SerializeToString,
+            ),
+            'BatchRecall': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchRecall,
+                    request_deserializer=recall_dot_v1_dot_recall__pb2.BatchRecallRequest.FromString,
+                    response_serializer=recall_dot_v1_dot_recall__pb2.BatchRecallResponse.SerializeToString,
             ),
             'SimilarItems': grpc.unary_unary_rpc_method_handler(
                     servicer.SimilarItems,
@@ -211,6 +240,11 @@ def add_RecallServiceServicer_to_server(servicer, server):
                     request_deserializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsRequest.FromString,
                     response_serializer=recall_dot_v1_dot_recall__pb2.RecordInteractionsResponse.SerializeToString,
             ),
+            'ExplainItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainItem,
+                    request_deserializer=recall_dot_v1_dot_recall__pb2.ExplainItemRequest.FromString,
+                    response_serializer=recall_dot_v1_dot_recall__pb2.ExplainItemResponse.SerializeToString,
+            ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
                     request_deserializer=recall_dot_v1_dot_recall__pb2.GetStatusRequest.FromString,
@@ -225,7 +259,7 @@ def add_RecallServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecallService:
-    """Later releases add BatchRecall and ExplainItem.
+    """Candidate retrieval over one live catalogue of items.
     """
 
     @staticmethod
@@ -245,6 +279,33 @@ class RecallService:
             '/recall.v1.RecallService/Recall',
             recall_dot_v1_dot_recall__pb2.RecallRequest.SerializeToString,
             recall_dot_v1_dot_recall__pb2.RecallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchRecall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recall.v1.RecallService/BatchRecall',
+            recall_dot_v1_dot_recall__pb2.BatchRecallRequest.SerializeToString,
+            recall_dot_v1_dot_recall__pb2.BatchRecallResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -461,6 +522,33 @@ class RecallService:
             '/recall.v1.RecallService/RecordInteractions',
             recall_dot_v1_dot_recall__pb2.RecordInteractionsRequest.SerializeToString,
             recall_dot_v1_dot_recall__pb2.RecordInteractionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recall.v1.RecallService/ExplainItem',
+            recall_dot_v1_dot_recall__pb2.ExplainItemRequest.SerializeToString,
+            recall_dot_v1_dot_recall__pb2.ExplainItemResponse.FromString,
             options,
             channel_credentials,
             insecure,
