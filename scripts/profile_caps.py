@@ -32,6 +32,7 @@ from index.factory import IndexConfig
 from index.protocols import FloatArray, SearchOptions
 from index.sparse import SparseIndex
 from kept import Json
+from recall.bootstrap import mean_intervals
 from recall.errors import ConfigError
 from recall.live.generation import Generation, load_model
 from recall.live.profiles import user_profiles
@@ -40,7 +41,6 @@ from recall.model.artifact import training_seed
 from recall.model.embedding import UserInput
 from recall.model.fusion import FusionWeights
 from recall.tables import VALIDATION, DataFolder
-from training.bootstrap import mean_intervals
 from training.protocol import EvaluationCase, EvaluationData, candidate_set, evaluation_case, evaluation_data
 from training.recommender import CandidateSet, EvaluationUser
 from training.report import BOOTSTRAP_SEED, VALUE, figures

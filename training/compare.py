@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recall.bootstrap import mean_intervals
 from recall.errors import DataError
 from recall.tables import USER_ID
-from training.bootstrap import mean_intervals
 from training.per_user import PerUserTable
 from training.report import BOOTSTRAP_SEED, CHANNEL, FIGURE, VALUE
 

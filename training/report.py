@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recall.bootstrap import mean_intervals
 from recall.tables import USER_ID
-from training.bootstrap import mean_intervals
 from training.metrics import METRICS, ranked_hits
 from training.protocol import EvaluationCase, EvaluationData, slices_of
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of means over users (percentile method, Efron 1979).
+"""Bootstrap intervals of means over users, or over whatever else the rows are (percentile method, Efron 1979).
 
 Users are drawn with replacement as often as there are users; the interval holds the middle of the means so drawn. All
 columns of one call share the draws, so intervals of several channels over the same users can be compared.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training import bootstrap
-from training.bootstrap import mean_intervals
+from recall import bootstrap
+from recall.bootstrap import mean_intervals
 
 
 def test_interval_matches_the_normal_approximation() -> None:
