@@ -36,10 +36,7 @@ def _part(imports: str, third_party: str) -> Part:
 # `recall` stands for the files right below recall/: schema, values, tables, errors and the like. A nested part names
 # its own folder or files; the longest name that fits a module wins.
 GRPC = "grpc grpc_health grpc_reflection grpc_status google.protobuf google.rpc"
-EVERY_PART = (
-    "index recall recall.model recall.v1 recall.live recall.client recall.client_messages recall.client_writes"
-    " recall.serving recall.cli"
-)
+EVERY_PART = "index recall recall.model recall.v1 recall.live recall.client recall.serving recall.cli"
 PARTS = {
     "index": _part("index", "numpy scipy faiss numba hnswlib usearch pymilvus"),
     "recall": _part("recall", "numpy polars pydantic pydantic_core xxhash"),
@@ -47,11 +44,7 @@ PARTS = {
         "recall recall.model", "numpy scipy numba polars torch xxhash safetensors datasketch pydantic"
     ),
     "recall.live": _part("index recall recall.model recall.v1 recall.live", "numpy polars pydantic google.protobuf"),
-    "recall.client": _part(
-        "recall recall.v1 recall.live recall.client recall.client_messages recall.client_writes", f"numpy {GRPC}"
-    ),
-    "recall.client_messages": _part("recall recall.v1 recall.live", "numpy google.protobuf"),
-    "recall.client_writes": _part("recall recall.v1 recall.live recall.client_messages", "google.protobuf"),
+    "recall.client": _part("index recall recall.v1 recall.live recall.client", f"numpy {GRPC}"),
     "recall.serving": _part(
         "index recall recall.v1 recall.live recall.serving", f"numpy pydantic prometheus_client opentelemetry {GRPC}"
     ),

@@ -71,7 +71,7 @@ def _item(line: str, place: str) -> ItemRecord:
 
 
 def _record(item_id: str, features: object, attributes: object, *, place: str) -> ItemRecord:
-    from recall.client_messages import checked_features
+    from recall.client import checked_features
     from recall.live.records import ItemRecord
 
     if not isinstance(features, dict) or not isinstance(attributes, dict):

@@ -133,7 +133,10 @@ def status(target: Target, timeout: Timeout = DEFAULT_TIMEOUT_SECONDS, json: Jso
     from recall.client import RecallClient
 
     with RecallClient(target, timeout_seconds=timeout) as client:
-        value = asdict(client.status())
+        served = client.status()
+    value = asdict(served)
+    if served.index_tuning is not None:
+        value["index_tuning"] = served.index_tuning.model_dump()
     report(_status_lines(value), value, json)
 
 

@@ -12,7 +12,7 @@ from recall.cli.arguments import Features, Json, Target, Timeout, json_object
 from recall.cli.output import report, say
 
 if TYPE_CHECKING:
-    from recall.client import ItemRecord, RecallClient, UpsertReply
+    from recall.client import ItemRecord, RecallClient, WriteResult
 
 _BATCH = 1_000
 _TIMEOUT_SECONDS = 60.0
@@ -73,7 +73,7 @@ def delete(
 
 def _written(
     client: RecallClient, groups: Iterator[list[ItemRecord]], *, validate_only: bool
-) -> tuple[int, list[UpsertReply]]:
+) -> tuple[int, list[WriteResult]]:
     from recall.errors import RecallError
 
     num_items, replies = 0, []
@@ -88,7 +88,7 @@ def _written(
     return num_items, replies
 
 
-def _report_upsert(num_items: int, replies: list[UpsertReply], verb: str, json: str | None) -> None:
+def _report_upsert(num_items: int, replies: list[WriteResult], verb: str, json: str | None) -> None:
     warnings = [warning for reply in replies for warning in reply.warnings]
     sequence, model_id = (replies[-1].sequence, replies[-1].model_id) if replies else (0, "")
     value: dict[str, object] = {

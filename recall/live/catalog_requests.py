@@ -17,7 +17,7 @@ import sqlite3
 import zlib
 
 from recall.errors import CatalogError, FieldViolation, InvalidRequestError
-from recall.live.writes import RequestKey, WarningCode, WriteWarning, Written
+from recall.live.writes import RequestKey, WriteWarning, Written
 
 
 class RequestTable:
@@ -68,14 +68,14 @@ def _checksum(key: bytes, digest: bytes, written: int, reply: str) -> int:
 
 
 def _shown(written: Written) -> str:
-    warnings = [[w.item_id, w.code.value, w.message] for w in written.warnings]
+    warnings = [[w.item_id, w.code, w.message] for w in written.warnings]
     values = {"sequence": written.sequence, "count": written.count, "model_id": written.model_id, "warnings": warnings}
     return json.dumps(values)
 
 
 def _read(reply: str) -> Written:
     values = json.loads(reply)
-    warnings = (WriteWarning(item_id=i, code=WarningCode(c), message=m) for i, c, m in values["warnings"])
+    warnings = (WriteWarning(item_id=i, code=c, message=m) for i, c, m in values["warnings"])
     return Written(
         sequence=values["sequence"],
         count=values["count"],

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from index.attributes import ColumnSpec
 from recall.errors import NotFoundError
-from recall.live.advice import Evidence, advice_of
+from recall.live.advisor import Evidence, advice_of
+from recall.live.attributes import served_columns
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.exploration import explorable
@@ -115,6 +117,11 @@ class RecallSystem:
     def schema(self) -> DataSchema:
         """Columns of the catalogue, which requests are checked against."""
         return self._catalog.schema
+
+    @property
+    def columns(self) -> tuple[ColumnSpec, ...]:
+        """Attributes that requests may name."""
+        return served_columns(self.generation, self.schema)
 
     @property
     def dim(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict
 
-from index.tune_trial import Trial, Tuned
+if TYPE_CHECKING:  # clients share these values, and load no index
+    from index.tune_trial import Trial, Tuned
 
 
 class TrialFacts(BaseModel):

@@ -28,10 +28,13 @@ class WarningCode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteWarning:
-    """One remark about one item or one user of a write; the other id is empty."""
+    """One remark about one item or one user of a write; the other id is empty.
+
+    `code` is a `WarningCode`, or one that only a newer server knows.
+    """
 
     item_id: str = ""
-    code: WarningCode
+    code: str
     message: str
     user_id: str = ""
 

@@ -153,4 +153,4 @@ def _item(item: StoredItem) -> pb.Item:
 
 
 def _warnings(warnings: Sequence[WriteWarning]) -> list[pb.Warning]:
-    return [pb.Warning(item_id=w.item_id, user_id=w.user_id, code=w.code.value, message=w.message) for w in warnings]
+    return [pb.Warning(item_id=w.item_id, user_id=w.user_id, code=w.code, message=w.message) for w in warnings]

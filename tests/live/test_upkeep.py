@@ -11,7 +11,8 @@ from index import merging
 from index.errors import MissingBackendError
 from index.flat import FlatIndex
 from index.live import IndexCounts, LiveIndex
-from recall.live.advice import Advice, Evidence, advice_of
+from recall.live.advice import Advice
+from recall.live.advisor import Evidence, advice_of
 from recall.live.config import ServeConfig
 from recall.live.query import SimilarQuery
 from recall.live.upkeep import Upkeep, UpkeepState, is_due

@@ -1,71 +1,17 @@
-"""The write side of the client: values to request messages of `recall.v1`, and replies to frozen values."""
+"""Writes to request messages of `recall.v1`, and their replies to frozen values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from recall.client_messages import checked_features, refusing_values
+from recall.client.features import checked_features
+from recall.client.requests import refusing_values
 from recall.live.convert import features_to_messages, item_to_message
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
+from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
 from recall.v1 import recall_pb2 as pb
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpsertWarning:
-    """Something about an item or a user that did not stop its write; the other id is empty.
-
-    `code` is `UNKNOWN_FEATURE` or `LOW_INFORMATION`.
-    """
-
-    item_id: str
-    code: str
-    message: str
-    user_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpsertReply:
-    """What an upsert did: the sequence of its last write, durable and visible, unless it only validated."""
-
-    sequence: int
-    model_id: str
-    warnings: tuple[UpsertWarning, ...]
-
-    @classmethod
-    def from_message(cls, reply: pb.UpsertItemsResponse | pb.UpsertUsersResponse) -> UpsertReply:
-        """Returns the reply as a value."""
-        return cls(sequence=reply.sequence, model_id=reply.model_id, warnings=_warnings(reply.warnings))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteReply:
-    """What a deletion did; `num_deleted` counts the ids that were stored."""
-
-    sequence: int
-    model_id: str
-    num_deleted: int
-
-    @classmethod
-    def from_message(cls, reply: pb.DeleteItemsResponse | pb.DeleteUsersResponse) -> DeleteReply:
-        """Returns the reply as a value."""
-        return cls(sequence=reply.sequence, model_id=reply.model_id, num_deleted=reply.num_deleted)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordReply:
-    """What a record of events did; `num_recorded` counts those that were not stored before."""
-
-    sequence: int
-    model_id: str
-    num_recorded: int
-
-    @classmethod
-    def from_message(cls, reply: pb.RecordInteractionsResponse) -> RecordReply:
-        """Returns the reply as a value."""
-        return cls(sequence=reply.sequence, model_id=reply.model_id, num_recorded=reply.num_recorded)
 
 
 @refusing_values()
@@ -125,5 +71,20 @@ def record_request(interactions: Sequence[InteractionRecord], request_id: str) -
     return pb.RecordInteractionsRequest(interactions=events, request_id=request_id)
 
 
-def _warnings(warnings: Iterable[pb.Warning]) -> tuple[UpsertWarning, ...]:
-    return tuple(UpsertWarning(item_id=w.item_id, user_id=w.user_id, code=w.code, message=w.message) for w in warnings)
+def write_result(reply: pb.UpsertItemsResponse | pb.UpsertUsersResponse) -> WriteResult:
+    """Returns what an upsert did."""
+    return WriteResult(sequence=reply.sequence, model_id=reply.model_id, warnings=_warnings(reply.warnings))
+
+
+def delete_result(reply: pb.DeleteItemsResponse | pb.DeleteUsersResponse) -> DeleteResult:
+    """Returns what a deletion did."""
+    return DeleteResult(sequence=reply.sequence, model_id=reply.model_id, num_deleted=reply.num_deleted)
+
+
+def record_result(reply: pb.RecordInteractionsResponse) -> RecordResult:
+    """Returns what a record of events did."""
+    return RecordResult(sequence=reply.sequence, model_id=reply.model_id, num_recorded=reply.num_recorded)
+
+
+def _warnings(warnings: Iterable[pb.Warning]) -> tuple[WriteWarning, ...]:
+    return tuple(WriteWarning(item_id=w.item_id, user_id=w.user_id, code=w.code, message=w.message) for w in warnings)

@@ -1,11 +1,4 @@
-"""The Python client of `recall.v1.RecallService`: plain values in, frozen values out, typed errors.
-
-    with RecallClient("localhost:50051") as client:
-        client.upsert([ItemRecord(item_id="new", features={"title": "A new thing", "tags": ("a", "b")})])
-        result = client.recall(RecallQuery(user_id="u1", limit=10))
-
-It needs gRPC and numpy; neither torch nor the index is imported.
-"""
+"""The client itself: one method a call."""
 
 from __future__ import annotations
 
@@ -20,27 +13,18 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from recall.client_messages import (
-    ItemReply,
-    PageReply,
-    StatusReply,
-    checked_features,
-    get_request,
-    list_request,
-    recall_request,
-    result_of,
-    similar_request,
-)
-from recall.client_writes import (
-    DeleteReply,
-    RecordReply,
-    UpsertReply,
-    UpsertWarning,
+from recall.client.requests import get_request, list_request, recall_request, similar_request
+from recall.client.results import ItemReply, PageReply, result_of
+from recall.client.status import StatusReply
+from recall.client.writes import (
     delete_request,
+    delete_result,
     delete_users_request,
     record_request,
+    record_result,
     upsert_request,
     upsert_users_request,
+    write_result,
 )
 from recall.errors import (
     DeadlineError,
@@ -52,29 +36,11 @@ from recall.errors import (
     TooLargeError,
     UnavailableError,
 )
-from recall.live.query import RecallQuery, Result, SimilarBy, SimilarQuery
+from recall.live.query import RecallQuery, Result, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
+from recall.live.writes import DeleteResult, RecordResult, WriteResult
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
-
-__all__ = [
-    "DeleteReply",
-    "InteractionRecord",
-    "ItemRecord",
-    "ItemReply",
-    "PageReply",
-    "RecallClient",
-    "RecallQuery",
-    "RecordReply",
-    "Result",
-    "SimilarBy",
-    "SimilarQuery",
-    "StatusReply",
-    "UpsertReply",
-    "UpsertWarning",
-    "UserRecord",
-    "checked_features",
-]
 
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 256 * 2**20),
@@ -182,7 +148,7 @@ class RecallClient:
         update_mask: Sequence[str] | None = None,
         validate_only: bool = False,
         request_id: str = "",
-    ) -> UpsertReply:
+    ) -> WriteResult:
         """Inserts or replaces 1 to 1,000 items, all or none; when it returns they are durable and retrievable.
 
         Args:
@@ -197,37 +163,37 @@ class RecallClient:
             NotFoundError: There is a mask, and an item is not stored.
         """
         request = upsert_request(items, update_mask=update_mask, validate_only=validate_only, request_id=request_id)
-        return UpsertReply.from_message(self._call(self._stub.UpsertItems, request))
+        return write_result(self._call(self._stub.UpsertItems, request))
 
-    def delete(self, item_ids: Sequence[str], *, request_id: str = "") -> DeleteReply:
+    def delete(self, item_ids: Sequence[str], *, request_id: str = "") -> DeleteResult:
         """Deletes 1 to 1,000 items, all or none; when it returns they are never returned again.
 
         Raises:
             InvalidRequestError: Ids are invalid; all of them are listed.
         """
-        return DeleteReply.from_message(self._call(self._stub.DeleteItems, delete_request(item_ids, request_id)))
+        return delete_result(self._call(self._stub.DeleteItems, delete_request(item_ids, request_id)))
 
     def upsert_users(
         self, users: Sequence[UserRecord], *, validate_only: bool = False, request_id: str = ""
-    ) -> UpsertReply:
+    ) -> WriteResult:
         """Inserts or replaces 1 to 1,000 users, all or none; their next recall reflects it.
 
         Raises:
             InvalidRequestError: Fields are invalid; all of them are listed.
         """
         request = upsert_users_request(users, validate_only=validate_only, request_id=request_id)
-        return UpsertReply.from_message(self._call(self._stub.UpsertUsers, request))
+        return write_result(self._call(self._stub.UpsertUsers, request))
 
-    def delete_users(self, user_ids: Sequence[str], *, request_id: str = "") -> DeleteReply:
+    def delete_users(self, user_ids: Sequence[str], *, request_id: str = "") -> DeleteResult:
         """Erases 1 to 1,000 users with their interactions, all or none.
 
         Raises:
             InvalidRequestError: Ids are invalid; all of them are listed.
         """
         request = delete_users_request(user_ids, request_id)
-        return DeleteReply.from_message(self._call(self._stub.DeleteUsers, request))
+        return delete_result(self._call(self._stub.DeleteUsers, request))
 
-    def record(self, interactions: Sequence[InteractionRecord], *, request_id: str = "") -> RecordReply:
+    def record(self, interactions: Sequence[InteractionRecord], *, request_id: str = "") -> RecordResult:
         """Records 1 to 1,000 events, all or none; the next recall of their users reflects them.
 
         Args:
@@ -238,7 +204,7 @@ class RecallClient:
             InvalidRequestError: Fields are invalid; all of them are listed.
         """
         request = record_request(interactions, request_id)
-        return RecordReply.from_message(self._call(self._stub.RecordInteractions, request))
+        return record_result(self._call(self._stub.RecordInteractions, request))
 
     def get(self, item_id: str, *, min_sequence: int = 0) -> ItemReply:
         """Returns what is stored of one item.

@@ -1,0 +1,37 @@
+"""The Python client of `recall.v1.RecallService`: plain values in, frozen values out, typed errors.
+
+    with RecallClient("localhost:50051") as client:
+        client.upsert([ItemRecord(item_id="new", features={"title": "A new thing", "tags": ("a", "b")})])
+        result = client.recall(RecallQuery(user_id="u1", limit=10))
+
+It needs gRPC and numpy; neither torch nor FAISS is imported.
+"""
+
+from __future__ import annotations
+
+from recall.client.features import checked_features
+from recall.client.recall_client import RecallClient
+from recall.client.results import ItemReply, PageReply
+from recall.client.status import StatusReply
+from recall.live.query import RecallQuery, Result, SimilarBy, SimilarQuery
+from recall.live.records import InteractionRecord, ItemRecord, UserRecord
+from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
+
+__all__ = [
+    "DeleteResult",
+    "InteractionRecord",
+    "ItemRecord",
+    "ItemReply",
+    "PageReply",
+    "RecallClient",
+    "RecallQuery",
+    "RecordResult",
+    "Result",
+    "SimilarBy",
+    "SimilarQuery",
+    "StatusReply",
+    "UserRecord",
+    "WriteResult",
+    "WriteWarning",
+    "checked_features",
+]
