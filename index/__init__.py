@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from index.ivf_pq import IvfPqIndex, IvfPqParameters
     from index.kd_tree import KdTreeIndex, KdTreeParameters
     from index.kinds import KINDS, BaseIndex
-    from index.live import IndexCounts, LiveIndex, LiveSubset
+    from index.live import IndexCounts, LiveIndex
+    from index.live_view import LiveView
     from index.lsh import LshIndex
     from index.lsh_parameters import LshParameters
     from index.protocols import AppendableIndex, Hits, ItemIndex, Neighbors, SearchOptions, VectorIndex
@@ -80,7 +81,7 @@ _MODULES = {
     "KdTreeIndex": "index.kd_tree",
     "KdTreeParameters": "index.kd_tree",
     "LiveIndex": "index.live",
-    "LiveSubset": "index.live",
+    "LiveView": "index.live_view",
     "LshIndex": "index.lsh",
     "LshParameters": "index.lsh_parameters",
     "MissingBackendError": "index.errors",
@@ -147,7 +148,7 @@ __all__ = [
     "KdTreeIndex",
     "KdTreeParameters",
     "LiveIndex",
-    "LiveSubset",
+    "LiveView",
     "LshIndex",
     "LshParameters",
     "MissingBackendError",

@@ -16,6 +16,7 @@ Items may have attributes (`set_attributes`), which the conditions of a filter c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypedDict, Unpack
@@ -28,16 +29,16 @@ from index.attributes import AttributeMap, Attributes, ColumnSpec
 from index.bags import Bags
 from index.conditions import Condition
 from index.errors import InvalidQueryError
-from index.filtering import KeptBitmaps, check_condition, filtered
+from index.filtering import KeptBitmaps, check_condition
 from index.flat import FlatIndex
 from index.fresh import FreshPart, NewRows
 from index.live_checks import check_bags, check_ids_ascend, check_written_attributes, distinct
+from index.live_view import LiveView
 from index.merging import Write, merged, replayed
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
 from index.sparse import SparseIndex
 from index.subset import Subset, Test
-from index.view import Located, View, empty_view
-from index.view_search import search_checked
+from index.view import View, empty_view
 
 _ROUNDS = 4
 
@@ -175,6 +176,10 @@ class LiveIndex:
             items=view.num_base_live + view.num_fresh_live,
         )
 
+    def view(self) -> LiveView:
+        """Returns the items as they are at this moment, which stay so however the index is written."""
+        return LiveView(self._view)
+
     def __contains__(self, item_id: str) -> bool:
         """Returns whether a search may return the item."""
         return self._view.holds(item_id)
@@ -243,7 +248,7 @@ class LiveIndex:
             InvalidQueryError: `k` is below 1, there is not one options value or profile a query, there are profiles
                 and no content, or a filter does not fit the attributes.
         """
-        return search_checked(self._view, queries, k, options, profiles=profiles)
+        return self.view().search(queries, k, options, profiles=profiles)
 
     def check_filter(self, condition: Condition) -> None:
         """Checks that a condition fits the attributes of items.
@@ -253,13 +258,17 @@ class LiveIndex:
         """
         check_condition(condition, self._view.attributes)
 
-    def filtered(self, condition: Condition) -> LiveSubset:
+    def filtered(self, condition: Condition) -> LiveView:
         """Returns the items for which a condition holds, at this moment.
 
         Raises:
             InvalidQueryError: The condition does not fit the attributes, or there are none.
         """
-        return LiveSubset(filtered(self._view, condition))
+        return self.view().filtered(condition)
+
+    def frozen(self) -> LiveIndex:
+        """Returns an index that stays as this one is at this moment, without a copy. Nobody may write to it."""
+        return copy(self)  # of references alone, the one to the view among them
 
     def tell_apart(self, test: Test) -> None:
         """Makes the items that a test of ids picks a subset, and keeps it in step with every write; once an index.
@@ -273,10 +282,9 @@ class LiveIndex:
                 fresh_ids = view.fresh.item_ids[: view.num_fresh_rows]
                 self._view = replace(view, subset=Subset.of(test, view.item_ids, fresh_ids))
 
-    def subset(self) -> LiveSubset | None:
+    def subset(self) -> LiveView | None:
         """Returns the subset at this moment, None where none is told apart."""
-        view = self._view
-        return None if view.subset is None else LiveSubset(view.subset.narrowed(view))
+        return self.view().subset()
 
     def hash_fresh(self) -> None:
         """Puts the fresh part into hash tables, with which it is searched from then on; see `FreshPart.hashed`.
@@ -336,57 +344,11 @@ class LiveIndex:
 
     def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Returns the vectors of those ids that are held, [num_found, dim], and a [len(item_ids)] mask of which."""
-        view = self._view
-        located = view.locate(item_ids)
-        return view.vectors_at(located), _mask(located, len(item_ids))
+        return self.view().gather(item_ids)
 
     def gather_bags(self, item_ids: Sequence[str]) -> tuple[Bags, NDArray[np.bool_]]:
         """Returns the bags of those ids that are held, num_found rows, and a [len(item_ids)] mask of which.
 
         Without content every bag is empty.
         """
-        view = self._view
-        located = view.locate(item_ids)
-        return view.bags_at(located), _mask(located, len(item_ids))
-
-
-class LiveSubset:
-    """Some items of a live index, at one moment: told apart or filtered; read like the index itself."""
-
-    def __init__(self, view: View) -> None:
-        """Takes a view in which they alone are live; see `LiveIndex.subset` and `LiveIndex.filtered`."""
-        self._view = view
-
-    @property
-    def num_items(self) -> int:
-        """Items that a search may return."""
-        return self._view.num_base_live + self._view.num_fresh_live
-
-    def __contains__(self, item_id: str) -> bool:
-        """Returns whether a search may return the item."""
-        return self._view.holds(item_id)
-
-    def item_ids(self) -> Iterator[str]:
-        """Yields the items, ascending in UTF-8 byte order."""
-        return self._view.live_ids()
-
-    def search(
-        self,
-        queries: FloatArray,
-        k: int,
-        options: Sequence[SearchOptions] | None = None,
-        *,
-        profiles: Bags | None = None,
-    ) -> list[Hits]:
-        """Returns up to `k` items a query, fewer only where fewer are eligible; see `LiveIndex.search`."""
-        return search_checked(self._view, queries, k, options, profiles=profiles)
-
-    def filtered(self, condition: Condition) -> LiveSubset:
-        """Returns those of them for which a condition holds; see `LiveIndex.filtered`."""
-        return LiveSubset(filtered(self._view, condition))
-
-
-def _mask(located: Located, num_items: int) -> NDArray[np.bool_]:
-    mask = np.zeros(num_items, dtype=np.bool_)
-    mask[located.places] = True
-    return mask
+        return self.view().gather_bags(item_ids)

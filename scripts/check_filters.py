@@ -11,7 +11,6 @@ filter holds for, as many as there are up to k. Exit 1 on any difference.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -25,12 +24,13 @@ from index.attributes import AttributeMap
 from index.bags import Bags
 from index.conditions import Condition
 from index.factory import IndexConfig, build_index
-from index.live import LiveIndex, LiveSubset
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.protocols import FloatArray, SearchOptions
 from index.sparse import SparseIndex
-from job import run
+from job import fail_on, run
 from recall.cli.arguments import Json
-from recall.cli.output import pair_lines, report, say
+from recall.cli.output import pair_lines, report
 
 _DIM = 4
 _FILTERS_A_ROUND = 20
@@ -57,10 +57,7 @@ def main(
         summary.rounds += 1
     value = {name: getattr(summary, name) for name in ("rounds", "filters", "items_returned", "differences")}
     report(pair_lines(value | {"differences": len(summary.differences)}), value, json)
-    for difference in summary.differences[:20]:
-        say(difference)
-    if summary.differences:
-        sys.exit(1)
+    fail_on(summary.differences)
 
 
 class _Round:
@@ -124,7 +121,7 @@ class _Round:
             self._items[item_id] = (vector, bag, self._draw.attributes())
         return vectors
 
-    def _compare(self, searched: LiveIndex | LiveSubset, item_ids: set[str], condition: Condition) -> None:
+    def _compare(self, searched: LiveIndex | LiveView, item_ids: set[str], condition: Condition) -> None:
         rng, universe = self._rng, self._draw.item_ids
         option = SearchOptions(
             filter=condition,

@@ -21,7 +21,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from index.live import LiveIndex, LiveSubset
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.protocols import Hits
 from recall.live.generation import Embedder, Generation
 
@@ -88,7 +89,7 @@ def num_wanted(limit: int, share: float) -> int:
     return math.floor(share * limit + _ROUNDING)
 
 
-def worth_widening(index: LiveIndex, unseen: LiveSubset, limit: int, *, share: float) -> int:
+def worth_widening(index: LiveIndex, unseen: LiveView, limit: int, *, share: float) -> int:
     """Returns how many items of `index` have twice the unseen ones wanted, were they spread evenly; 0 to scan these."""
     even = math.ceil(2 * num_wanted(limit, share) * index.num_items / max(unseen.num_items, 1))
     widened = max(2 * limit, even)

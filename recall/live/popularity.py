@@ -8,7 +8,8 @@ from itertools import chain, compress, islice
 
 import numpy as np
 
-from index.live import LiveIndex, LiveSubset
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.protocols import Hits, SearchOptions
 from index.subset import Test, tested
 
@@ -34,7 +35,7 @@ class Popularity:
         item_ids = list(self.ranking)
         return Popularity(ranking={i: self.ranking[i] for i in compress(item_ids, tested(test, item_ids))})
 
-    def top(self, index: LiveIndex | LiveSubset, limit: int, options: SearchOptions) -> Hits:
+    def top(self, index: LiveIndex | LiveView, limit: int, options: SearchOptions) -> Hits:
         """Returns the most popular live items; fewer than `limit` only where fewer are eligible.
 
         Scores are interaction counts, 0 for items without one.
@@ -46,7 +47,7 @@ class Popularity:
         item_ids = list(islice(eligible, limit))
         return Hits(item_ids, np.array([self.ranking.get(i, 0) for i in item_ids], dtype=np.float32))
 
-    def _ordered(self, index: LiveIndex | LiveSubset, options: SearchOptions) -> Iterable[str]:
+    def _ordered(self, index: LiveIndex | LiveView, options: SearchOptions) -> Iterable[str]:
         if options.candidates is not None:
             return sorted(set(options.candidates), key=lambda i: (-self.ranking.get(i, 0), i))
         return chain(self.ranking, (i for i in index.item_ids() if i not in self.ranking))

@@ -17,7 +17,8 @@ import numpy as np
 
 from index.bags import Bags
 from index.conditions import Condition
-from index.live import LiveIndex, LiveSubset
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.protocols import FloatArray, Hits, SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.attributes import checked_filter
@@ -102,21 +103,22 @@ class Retriever:
 
         Raises:
             NotFoundError: The item is not stored, or not retrievable.
-            InvalidRequestError: Given features do not fit the model.
-            NotReadyError: Twins are asked for, and the snapshot holds none.
+            InvalidRequestError: Given features do not fit the model, or a filter the attributes of items.
+            NotReadyError: Twins are asked for or there is a filter, and the snapshot holds no twins or attributes.
         """
         return generation.windows.honoured(self._clock(), partial(self._similar, generation, query))
 
     def _similar(self, generation: Generation, query: SimilarQuery, available: Condition | None) -> Result:
+        condition = narrowed(checked_filter(generation, query.filter), available)
         if query.by is SimilarBy.TWINS:
-            return twins_of(generation, query, available)
+            return twins_of(generation, query, condition)
         sequence, item_id = generation.index.sequence, query.item_id or ""
         if query.features is not None:
-            options = SearchOptions(exclude=query.exclude, exact=query.exact, filter=available)
+            options = SearchOptions(exclude=query.exclude, exact=query.exact, filter=condition)
             features = _checked(generation.model.schema.item_features, query.features, path="item.features")
             asked = described_item(generation, item_id, features, options)
         else:
-            options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact, filter=available)
+            options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact, filter=condition)
             asked = stored_item(generation, item_id, options)
         hits = asked.search(generation.index, [0], query.limit)[0]
         return Result(
@@ -201,7 +203,7 @@ class Retriever:
         return with_unseen(searches, num_questions, limit, model=generation.model, share=share)
 
     def _popular(self, generation: Generation, question: _Question) -> Hits:
-        def search(popularity: Popularity, index: LiveIndex | LiveSubset, _: Sequence[int], k: int) -> list[Hits]:
+        def search(popularity: Popularity, index: LiveIndex | LiveView, _: Sequence[int], k: int) -> list[Hits]:
             return [popularity.top(index, k, question.options)]
 
         limit, unseen = question.query.limit, self._unseen(generation)
@@ -211,7 +213,7 @@ class Retriever:
         searches = Searches(everything=everything, unseen=partial(search, generation.unseen_popularity, unseen))
         return with_unseen(searches, 1, limit, model=generation.model, share=self._fresh_share)[0]
 
-    def _unseen(self, generation: Generation) -> LiveSubset | None:
+    def _unseen(self, generation: Generation) -> LiveView | None:
         """Returns the unseen items where the lists are to have some and there are any."""
         unseen = generation.index.subset() if self._fresh_share else None
         return unseen if unseen is not None and unseen.num_items else None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.bags import Bags
-from index.live import LiveIndex, LiveSubset
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.protocols import FloatArray, Hits, SearchOptions
 from recall.errors import NotFoundError
 from recall.live.generation import Generation
@@ -31,7 +32,7 @@ class SearchInput:
     profiles: Bags | None
     options: Sequence[SearchOptions]
 
-    def search(self, index: LiveIndex | LiveSubset, places: Sequence[int], limit: int) -> list[Hits]:
+    def search(self, index: LiveIndex | LiveView, places: Sequence[int], limit: int) -> list[Hits]:
         """Returns the best `limit` items for the questions at `places`."""
         rows = np.array(places, dtype=np.int64)
         profiles = None if self.profiles is None else self.profiles.take(rows)

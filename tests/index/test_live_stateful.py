@@ -16,7 +16,8 @@ from index.attributes import ColumnSpec
 from index.bags import Bags
 from index.conditions import Condition, Equals, ItemIn, Not, Present
 from index.factory import IndexConfig, build_index
-from index.live import LiveIndex, LiveSubset
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.lsh_parameters import LshParameters
 from index.protocols import SearchOptions
 from index.sparse import SparseIndex
@@ -129,7 +130,7 @@ class LiveIndexMachine(RuleBasedStateMachine):
         self.live.tell_apart(lambda item_ids: np.array([_is_even(item_id) for item_id in item_ids], dtype=np.bool_))
 
     def _check(
-        self, searched: LiveIndex | LiveSubset, item_ids: set[str], query: Item, k: int, option: SearchOptions
+        self, searched: LiveIndex | LiveView, item_ids: set[str], query: Item, k: int, option: SearchOptions
     ) -> None:
         (vector, profile, _), candidates, exact = query, option.candidates, option.exact
         profiles = _bags_of([profile]) if self.live.has_content else None
