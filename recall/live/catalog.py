@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile, create_file
+from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
 from recall.live.catalog_rows import (
     ITEM_COLUMNS,
@@ -325,6 +326,7 @@ class Catalog:
             return dict(connection.execute("SELECT item_id, count(*) FROM interactions GROUP BY item_id"))
 
     def _sequence(self, connection: sqlite3.Connection) -> int:
+        require_version(connection, self.path)  # each time: a newer program may have changed the file meanwhile
         query = "SELECT sequence, item_sequence, (SELECT coalesce(max(sequence), 0) FROM items) FROM counter"
         last, counted, greatest = connection.execute(query).fetchone() or (None, None, None)
         if counted is None or counted != greatest or not isinstance(last, int) or last < counted:

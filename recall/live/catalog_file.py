@@ -181,10 +181,20 @@ _CURES = {
 }
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Returns what tells the file at a path from every other, None where there is none."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 class CatalogFile:
     """Connections to an open catalogue: one for writing under a lock, and a pool for reading.
 
-    Any number of threads may read and write; other processes may too.
+    Any number of threads may read and write; other processes may too. Once another file lies at the path, every use is
+    refused: what is written to the old one would be lost, and its log would damage the new one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -195,6 +205,7 @@ class CatalogFile:
         """
         check_header(path)
         self.path = path
+        self._identity = _identity(path)
         self._uri = f"{path.absolute().as_uri()}?mode=rw"
         self._closed = False
         self._write_lock = threading.Lock()
@@ -269,6 +280,8 @@ class CatalogFile:
     def _require_open(self) -> None:
         if self._closed:
             raise CatalogError(f"{self.path} is closed; open it again")
+        if _identity(self.path) != self._identity:
+            raise CatalogError(f"{self.path} was moved or replaced while it was open; put it back, or open the new one")
 
     def _close_readers(self) -> None:
         while self._readers:

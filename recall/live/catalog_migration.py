@@ -6,6 +6,9 @@ Version 1 had no table `requests`, and its counter numbered item writes alone.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
+
+from recall.errors import CatalogError
 
 OLDEST_VERSION = 1
 FORMAT_VERSION = 2
@@ -39,6 +42,18 @@ def migrate(connection: sqlite3.Connection) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def require_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuses a file that another program has brought up to a later version since it was opened.
+
+    Raises:
+        CatalogError: It has.
+    """
+    version = _version(connection)
+    if version != FORMAT_VERSION:
+        seen = f"{path} has format version {version} now, and {FORMAT_VERSION} when it was opened"
+        raise CatalogError(f"{seen}: a newer program changed it; update this one and start it again")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from index.bags import Bags
 from index.protocols import FloatArray
+from recall.errors import CatalogError
 from recall.live.attributes import indexed_attributes
 from recall.live.availability import has_window
 from recall.live.catalog import Catalog
@@ -50,11 +51,15 @@ class Follower:
             trials: Vectors made by this generation's model, used where the stored features are those embedded.
 
         Raises:
-            CatalogError: The catalogue cannot be read.
+            CatalogError: The catalogue cannot be read, or ends before the index.
         """
         index = self.generation.index
         committed = self._catalog.last_sequence()
-        if committed <= index.sequence:
+        if committed < index.sequence:
+            seen = f"{self._catalog.path} ends with write {committed}, and the index reflects {index.sequence} writes"
+            cure = "an older copy is in its place: put the newer one back, or rebuild from this one and start again"
+            raise CatalogError(f"{seen}; {cure}")
+        if committed == index.sequence:
             return
         cursor = index.sequence
         while True:

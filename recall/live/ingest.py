@@ -154,9 +154,9 @@ class Ingest:
         """Applies what other processes wrote.
 
         Raises:
-            CatalogError: The catalogue cannot be read.
+            CatalogError: The catalogue cannot be read, or ends before the index.
         """
-        if self._catalog.last_sequence() > self.generation.index.sequence:
+        if self._catalog.last_sequence() != self.generation.index.sequence:
             with self._lock:
                 self._catch_up({})
 
