@@ -6,7 +6,6 @@ what is only known at the end, such as a narrower type of a column, can still be
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from typing import TypeAlias
 
 import polars as pl
 
+from recall.durable import sync
 from recall.errors import RecallError
 
 Finish: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame]
@@ -45,9 +45,9 @@ def write_batches(
         joined = pl.scan_parquet(_parts(folder, batches, schema), glob=False)
         whole = folder / "whole"
         (joined if finish is None else finish(joined)).sink_parquet(whole, maintain_order=True)
-        _sync(whole)
+        sync(whole)
         whole.replace(file)
-        _sync(file.parent)
+        sync(file.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise RecallError(f"{file} cannot be written: {error}; check the disk and its free space") from error
     finally:
@@ -63,11 +63,3 @@ def _parts(folder: Path, batches: Iterable[pl.DataFrame], schema: pl.Schema) -> 
         files.append(folder / "0")
         pl.DataFrame(schema=schema).write_parquet(files[-1])
     return files
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.numpy import load, save
 
 from recall.column_names import ITEM_ID, USER_ID
+from recall.durable import sync
 from recall.errors import ArtifactError
 from recall.model.config import TowerConfig
 from recall.model.content_part import ContentPart
@@ -278,20 +279,10 @@ def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     temporary.mkdir()
     try:
         for name, data in files.items():
-            with (temporary / name).open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-        _sync_folder(temporary)
+            (temporary / name).write_bytes(data)
+            sync(temporary / name)
+        sync(temporary)
         temporary.rename(out)
-        _sync_folder(out.parent)
+        sync(out.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
