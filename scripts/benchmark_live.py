@@ -105,8 +105,13 @@ def _cheapest_live(state: LiveState, name: str) -> Entrant:
         raise DataError(f"{name} does not reach a recall of {_TARGET}; look at its base")
     who = Contender(name=name, side="ours", family="live", version="", build=lambda _: state, load=lambda _, __: state)
     recall = state.recall(setting, state.floors())
-    opened_state = Opened(contender=who, built=state, facts={})
-    return Entrant(opened=opened_state, setting=setting, recall_at_10=recall, recall_at_100=recall)
+    return Entrant(
+        opened=Opened(contender=who, built=state, facts={}),
+        setting=setting,
+        recall_at_10=recall,
+        recall_at_100=recall,
+        num_queries=state.num_queries,
+    )
 
 
 def _cells(row: Parsed) -> tuple[str, ...]:

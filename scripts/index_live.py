@@ -74,6 +74,11 @@ class LiveState:
         self._fresh = clustered_queries(written.fresh, dim, stream=FRESH_STREAM)
         self._searched: dict[tuple[int, int], LiveIndex] = {}
 
+    @property
+    def num_queries(self) -> int:
+        """Queries that recall is of."""
+        return len(self._data.queries)
+
     def axes(self) -> Mapping[str, Sequence[int]]:
         """Returns the lengths of the candidate list."""
         return {"ef": SHORT_EF}

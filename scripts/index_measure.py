@@ -3,15 +3,16 @@
 A machine that others use is slow for a while now and then; what is compared is timed within seconds of each other, and
 the median over the rounds counts. One query a call on one thread is *single*, in seconds of the processor: those that
 others took meanwhile do not count, and a contender that used a second thread would pay for it. All queries in one call
-on every core is *batched*, in seconds of the clock.
+on every core is *batched*, in seconds of the clock; an entrant that would take too long for all of them has fewer.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,11 +21,14 @@ import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from index.protocols import FloatArray, RowArray
 from index_contenders import Opened
 from index_data import K, VectorSet
 from index_rivals import Search, Setting
 
 CORES = os.cpu_count() or 1
+LEAST_QUERIES = 100
+"""Of which recall is always measured, and which a batched call always holds, however long they take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +40,14 @@ class Entrant:
         setting: Its search parameters.
         recall_at_10: Of the first ten of a search of 100, against exact search.
         recall_at_100: Against exact search.
+        num_queries: Queries, from the first one, that recall is of and that a batched call holds.
     """
 
     opened: Opened
     setting: Setting
     recall_at_10: float
     recall_at_100: float
+    num_queries: int
 
     @property
     def name(self) -> str:
@@ -95,12 +101,24 @@ def _set(faiss_threads: int, numba_threads: int) -> None:
     numba.set_num_threads(min(numba_threads, CORES))
 
 
-def entrant(opened: Opened, data: VectorSet, setting: Setting) -> Entrant:
-    """Returns a contender with a setting and its recall."""
+def entrant(opened: Opened, data: VectorSet, setting: Setting, *, call_seconds: float = math.inf) -> Entrant:
+    """Returns a contender with a setting and its recall.
+
+    Args:
+        opened: The contender over the set.
+        data: The set.
+        setting: Its search parameters.
+        call_seconds: About how long one call may take: where all queries would take longer, only as many of them count
+            as are answered meanwhile, `LEAST_QUERIES` or more.
+    """
     with limited(CORES):
-        found = opened.built.at(setting, threads=CORES)(data.queries, K)
+        found = _first_found(opened.built.at(setting, threads=CORES), data.queries, call_seconds)
     return Entrant(
-        opened=opened, setting=setting, recall_at_10=data.recall(found, 10), recall_at_100=data.recall(found, K)
+        opened=opened,
+        setting=setting,
+        recall_at_10=data.recall(found, 10),
+        recall_at_100=data.recall(found, K),
+        num_queries=len(found),
     )
 
 
@@ -140,36 +158,19 @@ def curve(axes: Mapping[str, Sequence[int]], setting: Setting, *, points: int) -
 
 def single_rates(entrants: Sequence[Entrant], data: VectorSet, effort: Effort) -> list[Rates]:
     """Times one query a call on one thread, all entrants in turns."""
-    queries = [data.queries[i : i + 1] for i in range(len(data.queries))]
-
-    def once(search: Search, budget: float) -> int:
-        done, end = 0, time.perf_counter() + budget
-        for query in itertools.cycle(queries):
-            search(query, K)
-            done += 1
-            if time.perf_counter() >= end:
-                break
-        return done
-
-    return _in_turns(entrants, once, effort, threads=1)
+    one_by_one = np.split(data.queries, len(data.queries))
+    return _in_turns(entrants, [one_by_one for _ in entrants], effort, threads=1)
 
 
 def batched_rates(entrants: Sequence[Entrant], data: VectorSet, effort: Effort) -> list[Rates]:
-    """Times all queries in one call on every core, all entrants in turns."""
-
-    def once(search: Search, budget: float) -> int:
-        done, end = 0, time.perf_counter() + budget
-        while not done or time.perf_counter() < end:
-            search(data.queries, K)
-            done += len(data.queries)
-        return done
-
-    return _in_turns(entrants, once, effort, threads=CORES)
+    """Times all queries of an entrant in one call on every core, all entrants in turns."""
+    return _in_turns(entrants, [[data.queries[: one.num_queries]] for one in entrants], effort, threads=CORES)
 
 
 def _in_turns(
-    entrants: Sequence[Entrant], once: Callable[[Search, float], int], effort: Effort, *, threads: int
+    entrants: Sequence[Entrant], calls: Sequence[Sequence[FloatArray]], effort: Effort, *, threads: int
 ) -> list[Rates]:
+    """Times the calls of each entrant, over and over."""
     shape = (len(entrants), effort.rounds)
     done, clock, processor = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     with limited(threads):
@@ -178,15 +179,36 @@ def _in_turns(
                 _set(threads, threads)  # again: a search of the one before may have set another number
                 search = one.opened.built.at(one.setting, threads=threads)
                 if turn < 0:
-                    once(search, 0.0)
+                    _turn(search, calls[place], 0.0)
                     continue
                 start = time.perf_counter(), time.process_time()
-                done[place, turn] = once(search, effort.seconds)
+                done[place, turn] = _turn(search, calls[place], effort.seconds)
                 clock[place, turn] = time.perf_counter() - start[0]
                 processor[place, turn] = time.process_time() - start[1]
     rates = done / (processor if threads == 1 else clock)
     cores = processor.sum(axis=1) / clock.sum(axis=1)
     return [Rates(per_second=tuple(map(float, row)), cores=float(used)) for row, used in zip(rates, cores, strict=True)]
+
+
+def _turn(search: Search, calls: Sequence[FloatArray], seconds: float) -> int:
+    """Makes one call after the other until the time is over, one at least; returns the queries answered."""
+    done, end = 0, time.perf_counter() + seconds
+    for queries in itertools.cycle(calls):
+        search(queries, K)
+        done += len(queries)
+        if time.perf_counter() >= end:
+            break
+    return done
+
+
+def _first_found(search: Search, queries: FloatArray, call_seconds: float) -> RowArray:
+    """Returns what is found for all queries, or for as many of the first as a call of about so many seconds answers."""
+    if call_seconds == math.inf:
+        return search(queries, K)
+    start = time.perf_counter()
+    found = search(queries[:LEAST_QUERIES], K)
+    count = min(int(len(found) * call_seconds / (time.perf_counter() - start)), len(queries))
+    return search(queries[:count], K) if count > len(found) else found
 
 
 def _halved(opened: Opened, data: VectorSet, settings: Sequence[Setting], target: float) -> Entrant | None:

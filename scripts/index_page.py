@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from index_contenders import OURS
+from index_measure import LEAST_QUERIES
 from index_rivals import EF_CONSTRUCTION, LINKS
 from kept import Json
 from page_table import markdown_table
@@ -44,7 +45,8 @@ them about half a second, and the median of the rounds counts; a ratio is the me
 100: its first ten count for recall@10. *recall wanted*: the cheapest setting that reaches that
 recall@100. Kinds named `index ...` are ours, built with the parameters they take by default and searched through
 `VectorIndex.search`, exact re-scoring included; other libraries build graphs with {links} links, twice that at the
-bottom, and a candidate list of {candidates} (datasketch with its own 16 links).
+bottom, and a candidate list of {candidates} (datasketch with its own 16 links). Points of the plot alone are timed more
+briefly; the recall of slow ones is that of fewer queries, {least} at least.
 """
 _MEMORY_NOTE = """\
 A build may use every core. Memory is the growth of a fresh process that reads the structure and searches all queries
@@ -70,6 +72,7 @@ def page(results: Sequence[Json], tree_rows: Sequence[Json], *, ratios: Json, co
         commit=short(commit),
         links=LINKS,
         candidates=EF_CONSTRUCTION,
+        least=LEAST_QUERIES,
         machines="; ".join(dict.fromkeys(result["duel"]["machine"] for result in results)),
         libraries=", ".join(dict.fromkeys(row["version"].split(",")[0] for row in entrants if row["side"] != OURS)),
     )

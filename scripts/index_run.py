@@ -118,14 +118,14 @@ class Arena:
 
     def _curve(self) -> Json:
         settings = {row["contender"]: row["setting"] for row in self._kept("duel", self._duel)["entrants"]}
+        effort = self._plan.curve
         points: list[tuple[float | None, Entrant]] = []
         for one in self._everyone():
             name, axes = one.contender.name, one.built.axes()
             coarse = settings.get(name) or {axis: values[-1] for axis, values in axes.items()}
-            points += [
-                (None, entrant(one, self._data, setting)) for setting in curve(axes, coarse, points=self._plan.points)
-            ]
-        return self._timed(points, self._plan.curve)
+            for setting in curve(axes, coarse, points=self._plan.points):
+                points.append((None, entrant(one, self._data, setting, call_seconds=effort.seconds)))
+        return self._timed(points, effort)
 
     def _timed(self, entrants: Sequence[tuple[float | None, Entrant]], effort: Effort) -> Json:
         everyone = [one for _, one in entrants]
@@ -184,6 +184,7 @@ def _row(target: float | None, one: Entrant, single: Rates, batched: Rates) -> J
         "setting": one.setting,
         "recall_at_10": one.recall_at_10,
         "recall_at_100": one.recall_at_100,
+        "num_queries": one.num_queries,
         "single_per_second": single.median,
         "single_rounds": list(single.per_second),
         "single_cores": single.cores,

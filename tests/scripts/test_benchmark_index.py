@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 
 import index_data
+from index_contenders import Contender, Opened, contenders
 from index_data import clustered, clustered_queries, clustered_set, divided_set
-from index_measure import curve, least
+from index_measure import Effort, batched_rates, curve, least, single_rates
+from index_measure import entrant as measured_entrant
 from index_model import model_set
 from index_page import BUILD_HEADER, SPEED_HEADER, build_rows, page, speed_rows
 from index_ratios import ratios
@@ -79,6 +83,16 @@ def test_model_set_reads_a_file_or_a_model_with_its_data(tmp_path):
         model_set(tmp_path, tmp_path, None)
 
 
+def test_contenders_that_are_left_out_are_named_and_unknown_ones_refused():
+    everyone, notes = contenders()
+    names = [one.name for one in everyone]
+    rest, more = contenders(without=[OUR_GRAPH, "faiss HNSW"])
+    assert [one.name for one in rest] == [name for name in names if name not in (OUR_GRAPH, "faiss HNSW")]
+    assert more == [*notes, f"{OUR_GRAPH} is left out as asked", "faiss HNSW is left out as asked"]
+    with pytest.raises(DataError, match=r"'index ghost'; want one of index flat, .*faiss HNSW"):
+        contenders(without=["index ghost"])
+
+
 def test_ladder_climbs_in_even_steps():
     assert ladder(1, 4, step=2) == (1, 2, 4)
     assert ladder(100, 110)[0] == 100
@@ -112,8 +126,6 @@ class ScanOfSome:
 
 
 def test_least_setting_is_found_for_each_coarse_value(tmp_path):
-    from index_contenders import Contender, Opened
-
     data = clustered_set(tmp_path, 1_000, 4, num_queries=20)
     scan = ScanOfSome(data)
     who = Contender(name="scan", side="ours", family="exact", version="", build=lambda v: scan, load=lambda f, v: scan)
@@ -124,6 +136,45 @@ def test_least_setting_is_found_for_each_coarse_value(tmp_path):
         below = {**one.setting, "fine": one.setting["fine"] - 1}
         assert data.recall(scan.at(below, threads=1)(data.queries, 100), 100) < 0.95
     assert abs(found[0].setting["fine"] - 2 * found[1].setting["fine"]) <= 2
+
+
+class Paced(ScanOfSome):
+    """Keeps how many queries each call held, and takes a while for each call."""
+
+    def __init__(self, data, seconds):
+        super().__init__(data)
+        self.seconds, self.calls = seconds, []
+
+    def at(self, setting, *, threads):
+        search = super().at(setting, threads=threads)
+
+        def paced(queries, k):
+            self.calls.append(len(queries))
+            time.sleep(self.seconds)
+            return search(queries, k)
+
+        return paced
+
+
+@pytest.mark.parametrize(
+    ("seconds", "call_seconds", "least", "most"),
+    [(0.0, math.inf, 300, 300), (0.0, 30.0, 300, 300), (0.04, 0.01, 100, 100), (0.04, 0.08, 100, 200)],
+)
+def test_slow_point_has_fewer_queries_but_never_less_than_the_least(tmp_path, seconds, call_seconds, least, most):
+    data = clustered_set(tmp_path, 400, 4, num_queries=300)
+    slow, setting = Paced(data, seconds), {"coarse": 2, "fine": 400}
+    who = Contender(name="slow", side="ours", family="exact", version="", build=lambda v: slow, load=lambda f, v: slow)
+    one = measured_entrant(Opened(contender=who, built=slow, facts={}), data, setting, call_seconds=call_seconds)
+    assert least <= one.num_queries <= most
+    found = slow.at(setting, threads=1)(data.queries[: one.num_queries], 100)
+    assert (one.recall_at_10, one.recall_at_100) == (data.recall(found, 10), data.recall(found, 100))
+    slow.calls.clear()
+    (rates,) = batched_rates([one], data, Effort(rounds=2, seconds=0.0))
+    assert slow.calls == [one.num_queries] * 3  # the first warms up
+    assert len(rates.per_second) == 2
+    slow.calls.clear()
+    single_rates([one], data, Effort(rounds=2, seconds=0.0))
+    assert slow.calls == [1, 1, 1]
 
 
 def entrant(contender, target, single, *, batched=1.0, side="theirs", family="graph"):
@@ -216,7 +267,7 @@ def test_page_has_exact_search_in_each_part_and_the_fastest_first(result):
 def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_path):
     def run():
         arguments = ("--quick", "--work", tmp_path / "work", "--page", tmp_path / "docs", "--json", "-")
-        done = run_script("benchmark_index.py", *arguments)
+        done = run_script("benchmark_index.py", *arguments, "--without", "faiss IVF, faiss IndexLSH 2x")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout), done.stderr
 
@@ -224,6 +275,7 @@ def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_pat
     assert set(first) == {"machine", "commit", "rows", "ratios"}
     names = {row["contender"] for row in first["rows"] if row["step"] == "duel"}
     assert {"index flat", OUR_GRAPH, OUR_LSH, "faiss IndexFlat", "faiss HNSW"} <= names
+    assert not {"faiss IVF", "faiss IndexLSH 2x"} & names
     assert {"single_over_best_raw", "batched_over_raw_faiss", "lsh_over_flat", "lsh_over_hnsw"} <= set(first["ratios"])
     (lost,) = (tmp_path / "work" / "quick").glob("clustered-*/results/inserts-*.json")
     lost.unlink()
