@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from index.attributes import AttributeMap, Attributes, ColumnSpec
 from index.bags import Bags
 from index.conditions import Condition
 from index.errors import InvalidQueryError
-from index.filtering import KeptBitmaps, check_condition
+from index.filtering import KeptBitmaps, check_condition, filtered
 from index.flat import FlatIndex
 from index.fresh import FreshPart, NewRows
 from index.live_checks import check_bags, check_ids_ascend, check_written_attributes, distinct
@@ -38,7 +38,8 @@ from index.merging import Write, merged, replayed
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
 from index.sparse import SparseIndex
 from index.subset import Subset, Test
-from index.view import View, empty_view
+from index.view import Located, View, empty_view
+from index.view_search import search_checked
 
 _ROUNDS = 4
 
@@ -176,10 +177,6 @@ class LiveIndex:
             items=view.num_base_live + view.num_fresh_live,
         )
 
-    def view(self) -> LiveView:
-        """Returns the items as they are at this moment, which stay so however the index is written."""
-        return LiveView(self._view)
-
     def __contains__(self, item_id: str) -> bool:
         """Returns whether a search may return the item."""
         return self._view.holds(item_id)
@@ -248,7 +245,7 @@ class LiveIndex:
             InvalidQueryError: `k` is below 1, there is not one options value or profile a query, there are profiles
                 and no content, or a filter does not fit the attributes.
         """
-        return self.view().search(queries, k, options, profiles=profiles)
+        return search_checked(self._view, queries, k, options, profiles=profiles)
 
     def check_filter(self, condition: Condition) -> None:
         """Checks that a condition fits the attributes of items.
@@ -264,7 +261,7 @@ class LiveIndex:
         Raises:
             InvalidQueryError: The condition does not fit the attributes, or there are none.
         """
-        return self.view().filtered(condition)
+        return LiveView(filtered(self._view, condition))
 
     def frozen(self) -> LiveIndex:
         """Returns an index that stays as this one is at this moment, without a copy. Nobody may write to it."""
@@ -284,7 +281,8 @@ class LiveIndex:
 
     def subset(self) -> LiveView | None:
         """Returns the subset at this moment, None where none is told apart."""
-        return self.view().subset()
+        view = self._view
+        return None if view.subset is None else LiveView(view.subset.narrowed(view))
 
     def hash_fresh(self) -> None:
         """Puts the fresh part into hash tables, with which it is searched from then on; see `FreshPart.hashed`.
@@ -344,11 +342,28 @@ class LiveIndex:
 
     def gather(self, item_ids: Sequence[str]) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Returns the vectors of those ids that are held, [num_found, dim], and a [len(item_ids)] mask of which."""
-        return self.view().gather(item_ids)
+        view = self._view
+        located = view.locate(item_ids)
+        return view.vectors_at(located), _mask(located, len(item_ids))
 
     def gather_bags(self, item_ids: Sequence[str]) -> tuple[Bags, NDArray[np.bool_]]:
         """Returns the bags of those ids that are held, num_found rows, and a [len(item_ids)] mask of which.
 
         Without content every bag is empty.
         """
-        return self.view().gather_bags(item_ids)
+        view = self._view
+        located = view.locate(item_ids)
+        return view.bags_at(located), _mask(located, len(item_ids))
+
+    def part_of(self, item_id: str) -> Literal["base", "fresh"] | None:
+        """Returns which part holds an item, None where none does."""
+        view = self._view
+        if view.fresh_row(item_id) >= 0:
+            return "fresh"
+        return "base" if view.base_row(item_id) >= 0 else None
+
+
+def _mask(located: Located, num_items: int) -> NDArray[np.bool_]:
+    mask = np.zeros(num_items, dtype=np.bool_)
+    mask[located.places] = True
+    return mask

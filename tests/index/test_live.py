@@ -165,6 +165,28 @@ def test_item_ids_are_those_of_one_moment_in_byte_order(live):
     assert (live.dim, live.base.kind) == (2, "flat")
 
 
+def test_a_frozen_index_stays_as_it_was_whatever_is_written_and_merged(live):
+    live.apply(["d"], WEST[None], sequence=4)
+    before = live.frozen()
+    live.apply(["d", "e"], np.array([EAST, EAST]), deleted=["a"], sequence=5)
+    assert live.merge()
+    assert (before.sequence, before.num_items, list(before.item_ids())) == (4, 4, ["a", "b", "c", "d"])
+    hits = before.search(EAST[None], 10)[0]
+    assert (hits.item_ids, hits.scores.tolist()) == (["a", "b", "c", "d"], [1, 0, -1, -1])
+    vectors, held = before.gather(["d", "e", "a"])
+    assert held.tolist() == [True, False, True]
+    np.testing.assert_array_equal(vectors, [WEST, EAST])
+    assert (live.sequence, list(live.item_ids())) == (5, ["b", "c", "d", "e"])
+
+
+def test_an_index_says_which_part_holds_an_item(live):
+    live.apply(["b", "new"], np.array([NORTH, NORTH]), deleted=["a"], sequence=4)
+    parts = {"a": None, "b": "fresh", "c": "base", "new": "fresh", "unknown": None}
+    assert {item_id: live.part_of(item_id) for item_id in parts} == parts
+    live.merge()
+    assert {live.part_of(item_id) for item_id in ("b", "c", "new")} == {"base"}
+
+
 def test_item_rewritten_for_ever_does_not_fill_memory(live, monkeypatch):
     monkeypatch.setattr(view, "_MIN_DEAD_ROWS", 10)
     for number in range(100):
