@@ -63,10 +63,12 @@ class Draw:
     Attributes:
         rng: Where the randomness comes from.
         item_ids: Ids that conditions may name.
+        least: Fewest parts, values and bounds of a condition; 1 for those that the wire knows.
     """
 
     rng: random.Random
     item_ids: Sequence[str]
+    least: int = 0
 
     def attributes(self) -> dict[str, Value | tuple[str, ...]]:
         """Returns the attributes of one item, some of them missing."""
@@ -87,7 +89,7 @@ class Draw:
         kind = rng.choice((And, Or, Not))
         if kind is Not:
             return Not(self.condition(depth - 1))
-        parts = [self.condition(depth - 1) for _ in range(rng.randrange(4))]
+        parts = [self.condition(depth - 1) for _ in range(rng.randrange(self.least, 4))]
         return And(parts) if kind is And else Or(parts)
 
     def _leaf(self) -> Condition:
@@ -97,11 +99,11 @@ class Draw:
             (
                 lambda: Equals("brand", rng.choice((*_BRANDS, "unknown"))),
                 lambda: Equals(number, rng.choice((*_NUMBERS, 1, 3, 77))),
-                lambda: In("brand", rng.choices(_BRANDS, k=rng.randrange(4))),
-                lambda: In(number, rng.choices(_NUMBERS, k=rng.randrange(4))),
+                lambda: In("brand", rng.choices(_BRANDS, k=rng.randrange(self.least, 4))),
+                lambda: In(number, rng.choices(_NUMBERS, k=rng.randrange(self.least, 4))),
                 lambda: self._range(number),
-                lambda: AnyOf("tags", rng.choices((*_TAGS, "unknown"), k=rng.randrange(4))),
-                lambda: AllOf("tags", rng.choices(_TAGS, k=rng.randrange(3))),
+                lambda: AnyOf("tags", rng.choices((*_TAGS, "unknown"), k=rng.randrange(self.least, 4))),
+                lambda: AllOf("tags", rng.choices(_TAGS, k=rng.randrange(self.least, 3))),
                 lambda: Present(rng.choice(SPECS).name),
                 lambda: ItemIn((*rng.sample(self.item_ids, min(5, len(self.item_ids))), "nobody")),
             )
@@ -111,9 +113,6 @@ class Draw:
     def _range(self, column: str) -> Range:
         low, high = sorted(self.rng.choices(_NUMBERS, k=2))
         ends = {name: self.rng.random() < 0.5 for name in ("includes_low", "includes_high")}
-        return Range(
-            column,
-            None if self.rng.random() < 0.3 else low,
-            None if self.rng.random() < 0.3 else high,
-            **ends,
-        )
+        has_low, has_high = self.rng.random() >= 0.3, self.rng.random() >= 0.3
+        has_low |= self.least > 0 and not has_high
+        return Range(column, low if has_low else None, high if has_high else None, **ends)

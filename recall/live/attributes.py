@@ -34,6 +34,14 @@ def snapshot_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
     return *indexed_columns(schema), FROM, UNTIL
 
 
+def served_columns(generation: Generation, schema: DataSchema) -> tuple[ColumnSpec, ...]:
+    """Returns the attributes that a request may name: those of the index, of the catalogue where it holds none."""
+    columns = generation.index.columns
+    if columns is None or not generation.is_filterable:
+        return indexed_columns(schema)
+    return tuple(column for column in columns if column not in (FROM, UNTIL))
+
+
 def indexed_attributes(columns: Sequence[ColumnSpec], items: Sequence[StoredItem]) -> list[AttributeMap]:
     """Returns the values of each item by column; a missing one is an absent key."""
     rows: list[AttributeMap] = []

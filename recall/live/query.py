@@ -81,6 +81,7 @@ class SimilarQuery:
         exclude: Items never returned.
         exact: Whether to search exhaustively.
         by: What makes an item a neighbour.
+        filter: What must hold for an item to be returned; None means nothing.
     """
 
     item_id: str | None = None
@@ -89,6 +90,7 @@ class SimilarQuery:
     exclude: tuple[str, ...] = ()
     exact: bool = False
     by: SimilarBy = SimilarBy.VECTOR
+    filter: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from index.conditions import Condition
 from index.protocols import Hits
 from recall.errors import FieldViolation, InvalidRequestError, NotFoundError, NotReadyError
+from recall.live.availability import described
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
 from recall.live.query import Result, SimilarQuery
@@ -17,13 +18,13 @@ from recall.model.token_sets import TokenSets
 from recall.schema import FeatureMap, FeatureSpec
 
 
-def twins_of(generation: Generation, query: SimilarQuery, available: Condition | None = None) -> Result:
+def twins_of(generation: Generation, query: SimilarQuery, condition: Condition | None = None) -> Result:
     """Returns the near-duplicates of an item, without itself; scores are Jaccard similarities.
 
     Args:
         generation: What is served.
         query: The question.
-        available: What must hold for an item to be returned; None means nothing.
+        condition: What must hold for an item to be returned, filter and windows both; None means nothing.
 
     Raises:
         NotReadyError: The snapshot was made before there were twins.
@@ -40,17 +41,20 @@ def twins_of(generation: Generation, query: SimilarQuery, available: Condition |
     def search(limit: int) -> Hits:
         return view.search(tokens, limit, exclude=exclude, exact=query.exact)
 
-    hits = search(query.limit) if available is None else _available(generation, search, query.limit, available)
+    hits = search(query.limit) if condition is None else _passing(generation, search, query.limit, condition)
+    found = f"{len(hits.item_ids)} found{described(condition)}"
     return Result(
         item_ids=hits.item_ids,
         scores=hits.scores,
         model_id=generation.model.model_id,
         sequence=sequence,
-        short_reason=_short_reason(view.specs, len(tokens), limit=query.limit, num_found=len(hits.item_ids)),
+        short_reason=""
+        if len(hits.item_ids) >= query.limit
+        else _short_reason(view.specs, len(tokens), what=f"{query.limit} items were wanted, {found}"),
     )
 
 
-def _available(generation: Generation, search: Callable[[int], Hits], limit: int, condition: Condition) -> Hits:
+def _passing(generation: Generation, search: Callable[[int], Hits], limit: int, condition: Condition) -> Hits:
     """Returns the best hits for which a condition holds; asks for twice as many where it does not for too many."""
     held, wanted = generation.index.filtered(condition), limit
     while True:
@@ -79,13 +83,11 @@ def _tokens(view: TwinView, query: SimilarQuery) -> IdArray:
     return tokens
 
 
-def _short_reason(specs: Sequence[FeatureSpec], num_tokens: int, *, limit: int, num_found: int) -> str:
-    if num_found >= limit:
-        return ""
+def _short_reason(specs: Sequence[FeatureSpec], num_tokens: int, *, what: str) -> str:
     if not specs:
         return "no item has a twin: the catalogue has no text or set feature"
     names = ", ".join(spec.name for spec in specs)
     if num_tokens == 0:
         return f"the item has no twin: it has no word and no value in {names}"
     share = f"at least {THRESHOLD:.0%} of all words and values in {names} are common to it and the item"
-    return f"{limit} items were wanted, {num_found} found: a twin is one where {share}"
+    return f"{what}: a twin is one where {share}"

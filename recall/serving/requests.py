@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from index.attributes import ColumnSpec
+from index.conditions import Condition
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import check_id, features_from_message, item_from_message
 from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, page_start
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
 from recall.schema import DataSchema
+from recall.serving.filter_requests import filter_from_message
 from recall.v1 import recall_pb2 as pb
 
 MAX_VECTOR_LENGTH = 1e15  # its square still fits into a float32, so that no score is infinite
@@ -26,8 +29,16 @@ _SIMILAR_BY: Mapping[int, SimilarBy] = {
 }
 
 
-def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> RecallQuery:
+def recall_query(
+    request: pb.RecallRequest, schema: DataSchema, *, dim: int, columns: Sequence[ColumnSpec] = ()
+) -> RecallQuery:
     """Returns the question of a `Recall` call.
+
+    Args:
+        request: The call's.
+        schema: Columns of the catalogue.
+        dim: Length of a user vector.
+        columns: Attributes that filters may compare.
 
     Raises:
         InvalidRequestError: Fields are invalid; all of them are listed.
@@ -44,6 +55,8 @@ def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> 
     violations += _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
     violations += _id_violations(request.history.item_ids, "history.item_ids")
     violations += _id_violations(request.candidate_item_ids.item_ids, "candidate_item_ids.item_ids")
+    condition, wrong = _filter(request, columns)
+    violations += wrong
     _refuse(violations)
     candidates = request.candidate_item_ids
     return RecallQuery(
@@ -56,17 +69,22 @@ def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> 
         exclude=tuple(request.exclude_item_ids),
         exclude_history=request.exclude_history if request.HasField("exclude_history") else True,
         exact=request.exact,
+        filter=condition,
     )
 
 
-def similar_query(request: pb.SimilarItemsRequest, schema: DataSchema) -> SimilarQuery:
-    """Returns the question of a `SimilarItems` call.
+def similar_query(
+    request: pb.SimilarItemsRequest, schema: DataSchema, *, columns: Sequence[ColumnSpec] = ()
+) -> SimilarQuery:
+    """Returns the question of a `SimilarItems` call; `columns` are the attributes that filters may compare.
 
     Raises:
         InvalidRequestError: Fields are invalid; all of them are listed.
     """
     violations = _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
     violations += _by_violations(request.by)
+    condition, wrong_filter = _filter(request, columns)
+    violations += wrong_filter
     item_id, features = None, None
     case = request.WhichOneof("of")
     if case == "item_id":
@@ -91,6 +109,7 @@ def similar_query(request: pb.SimilarItemsRequest, schema: DataSchema) -> Simila
         exclude=tuple(request.exclude_item_ids),
         exact=request.exact,
         by=_SIMILAR_BY[request.by],
+        filter=condition,
     )
 
 
@@ -127,6 +146,12 @@ def page_to_list(request: pb.ListItemsRequest) -> PageQuery:
 def _refuse(violations: Sequence[FieldViolation]) -> None:
     if violations:
         raise InvalidRequestError(violations)
+
+
+def _filter(
+    request: pb.RecallRequest | pb.SimilarItemsRequest, columns: Sequence[ColumnSpec]
+) -> tuple[Condition | None, list[FieldViolation]]:
+    return filter_from_message(request.filter, columns, path="filter") if request.HasField("filter") else (None, [])
 
 
 def _common_violations(limit: int, min_sequence: int, exclude: Sequence[str]) -> list[FieldViolation]:

@@ -30,7 +30,7 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Returns the best items for a user."""
         with aborting(context):
             system = self._attached()
-            query = requests.recall_query(request, system.schema, dim=system.dim)
+            query = requests.recall_query(request, system.schema, dim=system.dim, columns=system.columns)
             self._wait(system, request.min_sequence, context)
             return replies.recall_response(system.recall(query))
 
@@ -38,7 +38,7 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Returns the nearest neighbours of an item."""
         with aborting(context):
             system = self._attached()
-            query = requests.similar_query(request, system.schema)
+            query = requests.similar_query(request, system.schema, columns=system.columns)
             self._wait(system, request.min_sequence, context)
             return replies.similar_response(system.similar(query))
 
