@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -67,7 +68,12 @@ def read_index(path: Path, *, kind: str) -> faiss.Index:
 
 def num_threads(threads: int) -> int:
     """Returns `threads`, or the number of cores for 0."""
-    return threads or os.cpu_count() or 1
+    return threads or _num_cores()
+
+
+@cache  # asked anew it takes longer than a search of one query spends outside of FAISS
+def _num_cores() -> int:
+    return os.cpu_count() or 1
 
 
 @contextmanager

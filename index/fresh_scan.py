@@ -18,7 +18,7 @@ from numba import njit, types
 
 from index.flat import margin_per_length, product_margins
 from index.fresh_codes import Codes, Near, reaching
-from index.lsh_order import ordered
+from index.ordering import ordered
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.rescore import score_rows
 

@@ -1,4 +1,4 @@
-"""Compiled loops of `index.graph_search`: a best-first walk along the links of a graph, and the order of what it finds.
+"""Compiled loops of `index.graph_search`: a best-first walk along the links of a graph.
 
 Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World
 graphs, 2018, algorithms 2 and 5. Where we differ: candidates and results are one sorted list, as in Fu, Xiang, Wang
@@ -20,6 +20,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from index.graph_simd import byte_product, move_up
+from index.ordering import descending_bits
 from index.protocols import FloatArray, RowArray, RowBitmap
 from index.simd import LINE, prefetch
 
@@ -39,21 +40,6 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 def njit_uncounted(*signature: Any, **options: Any) -> Callable[[_Function], _Function]:
     """Compiles a function that makes no array: references to arrays are not counted, which took half of a walk."""
     return cast(Callable[[_Function], _Function], njit(*signature, **{"nogil": True, "_nrt": False, **options}))
-
-
-@njit_uncounted(forceinline=True)
-def _ascending(value: _Float) -> _Int:
-    """Returns an int64 that orders as the negated float32 does; 0 and -0 are the same."""
-    bits = np.int64(np.float32(np.float32(0) - np.float32(value)).view(np.int32))
-    return bits if bits >= 0 else bits ^ np.int64(0x7FFFFFFF)
-
-
-@njit_uncounted(forceinline=True)
-def _score_of(entry: _Int) -> _Float:
-    """Returns the float32 that `_ascending` made the upper half of an entry from."""
-    bits = entry >> np.int64(32)
-    bits = bits if bits >= 0 else bits ^ np.int64(0x7FFFFFFF)
-    return np.float32(0) - np.int32(bits).view(np.float32)
 
 
 @njit_uncounted(forceinline=True, fastmath=_FAST)
@@ -78,7 +64,7 @@ def _encode(query: FloatArray, steps: FloatArray, code: NDArray[np.int8]) -> Non
 def _entry(space: Any, query: _Int, row: _Int) -> _Int:
     queries, vectors, codes, code = space
     if codes.shape[0] == 0:
-        score: _Int = _ascending(_product(queries, query, vectors, row))
+        score: _Int = descending_bits(_product(queries, query, vectors, row))
     else:
         total = np.int64(0)
         for start in range(0, codes.shape[1], LINE):
@@ -287,50 +273,3 @@ def walk(
         start = _descend(space, query, (links.shape[1] // 2, upper_rows, upper_starts, upper_links, entry, top))
         size = _follow(space, query, start, links, allowed, limits, (visited, pool, fresh))
         offsets[query + 1] = _list(pool, size, vectors, allowed, rows, offsets[query])
-
-
-_ORDER = types.int64(
-    _readonly(types.int64, 1),
-    _readonly(types.int64, 1),
-    _readonly(types.float32, 1),
-    types.int64,
-    types.int64[:, ::1],
-    types.float32[:, ::1],
-    types.int64[::1],
-)
-
-
-@njit(_ORDER, cache=True, nogil=True)
-def order(
-    rows: RowArray,
-    offsets: RowArray,
-    scores: FloatArray,
-    wanted: int,
-    best_rows: RowArray,
-    best_scores: FloatArray,
-    counts: RowArray,
-) -> int:
-    """Writes the best rows of each query in order, and returns how many queries have fewer than `wanted`.
-
-    Args:
-        rows: [num_pairs] int64; those of query i are `rows[offsets[i]:offsets[i + 1]]`, distinct, below 2^31.
-        offsets: [num_queries + 1] int64.
-        scores: [num_pairs] float32, never NaN.
-        wanted: At most as many as there are columns in `best_rows`.
-        best_rows: [num_queries, width] int64; slots without a row are left alone, here and below.
-        best_scores: [num_queries, width] float32.
-        counts: [num_queries] int64.
-    """
-    num_short = 0
-    for query in range(counts.size):
-        first = offsets[query]
-        size = offsets[query + 1] - first
-        entries = np.empty(size, dtype=np.int64)
-        for i in range(size):
-            entries[i] = (_ascending(scores[first + i]) << np.int64(32)) | rows[first + i]
-        entries.sort()
-        counts[query] = min(size, wanted)
-        num_short += size < wanted
-        for i in range(min(size, wanted)):
-            best_rows[query, i], best_scores[query, i] = entries[i] & _LOWER, _score_of(entries[i])
-    return num_short

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from index.graph import Graph
-from index.graph_kernels import order, walk
+from index.graph_kernels import walk
+from index.ordering import order
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.quantised import ByteArray, ByteCodes
 from index.rescore import score_rows

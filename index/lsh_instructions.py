@@ -225,17 +225,3 @@ def rising_bits(typing: Any, score: Any) -> Typed:
         return builder.zext(rising, i64)
 
     return types.int64(types.float32), emit
-
-
-@instruction
-def score_of(typing: Any, rising: Any) -> Typed:
-    """Returns the float32 that `rising_bits` gave a number for; 0 for zeros of either sign."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        i32 = ir.IntType(32)
-        rising = builder.trunc(arguments[0], i32)
-        positive = builder.icmp_signed("<", rising, i32(0))
-        bits = builder.select(positive, builder.and_(rising, i32(0x7FFFFFFF)), builder.not_(rising))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.int64), emit

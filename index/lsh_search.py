@@ -17,10 +17,10 @@ import numpy as np
 from index.flat import exact_search
 from index.lsh_candidates import Limits, candidates
 from index.lsh_families import of_length
-from index.lsh_order import ordered
 from index.lsh_parameters import MAX_PROBES, LshParameters, default_rerank
 from index.lsh_probing import probed_slots
 from index.lsh_rows import LshRows, Published
+from index.ordering import ordered
 from index.protocols import FloatArray, Neighbors, RowBitmap
 from index.rescore import score_rows
 

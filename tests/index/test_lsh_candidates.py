@@ -5,7 +5,7 @@ import pytest
 
 from index import bitmap
 from index.lsh_candidates import Limits, Memory, candidates
-from index.lsh_order import ordered
+from index.ordering import ordered
 from index.lsh_quantised import Quantised
 from index.lsh_tables import Tables
 from index.topk import best
