@@ -4,7 +4,8 @@ A model learns from the train part of a data folder and is served by a real proc
 are recorded through it; then the catalogue is exported as a data folder, a second model starts from the weights of the
 first one and learns from it, and the server switches to its snapshot while it goes on answering. Recall@K on the test
 part, which comes later, is asked of the server three times: before, with the events recorded, and after the switch.
-Exit 1 where a call failed on the way or where recall did not rise.
+Exit 1 where a call failed on the way or where recall did not rise. `--cold` starts the second model from random weights
+instead, for comparison.
 
     python scripts/check_loop.py --data ../shared/datasets/ml-1m-time --users 2000
 """
@@ -12,7 +13,6 @@ Exit 1 where a call failed on the way or where recall did not rise.
 from __future__ import annotations
 
 import json as json_format
-import sys
 import tempfile
 import threading
 import time
@@ -27,8 +27,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from deployment import Data, Deployment
-from job import run
+from deployment import Data, Deployment, train
+from job import fail_on, run
 from loop_data import Periods, write_halved_synthetic
 from recall.cli.arguments import Json
 from recall.cli.output import pair_lines, report, say
@@ -36,8 +36,9 @@ from recall.client import RecallClient, RecallQuery
 from recall.errors import RecallError
 from recall.live.records import InteractionRecord
 from recall.tables import ITEM_ID, TIMESTAMP, USER_ID
-from server_process import ProcessError, ServerProcess, run_recall
+from server_process import ServerProcess, run_recall, wait_for_snapshot
 
+_FIRST = "first"
 _BATCH = 1_000
 _SWITCH_SECONDS = 300.0
 _TIMEOUT_SECONDS = 60.0
@@ -67,6 +68,7 @@ def main(
     users: Annotated[int | None, typer.Option("--users", min=1, help="Keep so many users; by default all.")] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs of each training.")] = 1,
     k: Annotated[int, typer.Option("--k", min=1, help="Length of the lists.")] = 20,
+    cold: Annotated[bool, typer.Option("--cold", help="Start the second model from random weights.")] = False,
     json: Json = None,
 ) -> None:
     """Check that what is recorded while a model serves makes the next one better, without a stop."""
@@ -76,13 +78,20 @@ def main(
         periods = Periods.of(source, num_users=users)
         summary = _Summary(k=k)
         say(f"{len(periods.past)} past, {len(periods.recorded)} recorded and {len(periods.later)} later interactions")
-        _go_round(folder, source, periods, summary, epochs=epochs)
+        configs = training_configs(folder / _FIRST, epochs=epochs, cold=cold)
+        _go_round(folder, source, periods, summary, configs=configs)
     _report(summary, json)
 
 
-def _go_round(folder: Path, source: Path, periods: Periods, summary: _Summary, *, epochs: int) -> None:
+def training_configs(first_model: Path, *, epochs: int, cold: bool) -> tuple[str, str]:
+    """Returns the lines of TOML of both trainings; the second starts from the first model, or cold."""
+    first = f"epochs = {epochs}\nthreads = 1\n"
+    return first, first if cold else f'{first}warm_start = "{first_model}"\n'
+
+
+def _go_round(folder: Path, source: Path, periods: Periods, summary: _Summary, *, configs: tuple[str, str]) -> None:
     past = periods.write_past(source, folder / "past")
-    made = Deployment(folder=folder, data=past, model=_trained(past, folder / "first", epochs=epochs))
+    made = Deployment(folder=folder, data=past, model=train(past, folder / _FIRST, config=configs[0]))
     run_recall(("load", "--data", past, "--catalog", made.catalog), log=folder / "load.log")
     made.rebuild(made.model)
     wanted = periods.wanted()
@@ -94,23 +103,14 @@ def _go_round(folder: Path, source: Path, periods: Periods, summary: _Summary, *
         say(f"recall@{summary.k} {before.mean():.4f}, with the events recorded {recorded.mean():.4f}")
         exported = run_recall(("export", "--catalog", made.catalog, "--out", folder / "exported", "--json", "-"))
         summary.num_exported = json_format.loads(exported)["num_interactions"]
-        second = _trained(folder / "exported", folder / "second", epochs=epochs, start=made.model)
-        _switch(client, made.rebuild(second))
+        second = train(folder / "exported", folder / "second", config=configs[1])
+        wait_for_snapshot(client, made.rebuild(second), timeout_seconds=_SWITCH_SECONDS)
         after = _recalls(client, wanted, k=summary.k)
     summary.recall_before, summary.recall_recorded = float(before.mean()), float(recorded.mean())
     summary.recall_after = float(after.mean())
     error = 1.96 * float((after - before).std()) / len(before) ** 0.5
     summary.rise = float((after - before).mean())
     summary.rise_low, summary.rise_high = summary.rise - error, summary.rise + error
-
-
-def _trained(data: Path, out: Path, *, epochs: int, start: Path | None = None) -> Path:
-    say(f"training on {data.name}" + ("" if start is None else f", starting from {start.name}"))
-    lines = [f"epochs = {epochs}", "threads = 1", "" if start is None else f'warm_start = "{start}"']
-    config = out.with_suffix(".toml")
-    config.write_text("\n".join(lines) + "\n")
-    run_recall(("train", "--data", data, "--out", out, "--config", config, "--device", "cpu"))
-    return out
 
 
 def _client(server: ServerProcess) -> RecallClient:
@@ -140,15 +140,6 @@ def _record(client: RecallClient, periods: Periods) -> tuple[int, int]:
         reply = client.record(events[start : start + _BATCH], request_id=f"check-loop-{start}")
         num_recorded, sequence = num_recorded + reply.num_recorded, reply.sequence
     return num_recorded, sequence
-
-
-def _switch(client: RecallClient, name: str) -> None:
-    deadline = time.perf_counter() + _SWITCH_SECONDS
-    while (status := client.status()).snapshot != name:
-        if time.perf_counter() > deadline:
-            reason = status.last_switch_error or "no reason is given"
-            raise ProcessError(f"the server still serves {status.snapshot} instead of {name}: {reason}")
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -186,10 +177,7 @@ def _report(summary: _Summary, json: str | None) -> None:
         summary.failures.append(f"recall did not rise: {summary.recall_before:.4f}, {summary.recall_after:.4f} after")
     value = asdict(summary)
     report(pair_lines(value | {"failures": len(summary.failures)}), value, json)
-    for failure in summary.failures[:20]:
-        say(failure)
-    if summary.failures:
-        sys.exit(1)
+    fail_on(summary.failures)
 
 
 if __name__ == "__main__":

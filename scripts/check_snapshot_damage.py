@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,7 +26,7 @@ from deployment import Data, Deployment, Model, Seed, loaded
 from index.factory import IndexConfig
 from index.kinds import KINDS
 from index.snapshot import CURRENT, set_current
-from job import run
+from job import fail_on, run
 from recall.cli.arguments import Json, id_list
 from recall.cli.output import report, say, table_lines
 from recall.live.catalog import Catalog
@@ -219,10 +218,7 @@ def _report(summary: _Summary, names: Sequence[str], seconds: float, json: str |
     value = {**totals, "snapshots": list(names), "by_damage": counts, "seconds": seconds, "problems": summary.problems}
     report(table_lines(("damage", "rounds", "caught", "harmless"), rows), value, json)
     say(f"{totals['rounds']} rounds in {seconds:.0f} s, {len(summary.problems)} problems")
-    for problem in summary.problems[:20]:
-        say(problem)
-    if summary.problems:
-        sys.exit(1)
+    fail_on(summary.problems)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ sees none of them. A set fails where the recall of the held-out queries is below
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from index.flat import FlatIndex
 from index.protocols import FloatArray
 from index.tune_trial import MEGABYTE, Tuned
 from index.tuning import TuneOptions, tune
-from job import run
+from job import fail_on, run
 from recall.cli.arguments import Json, id_list
 from recall.cli.output import report, say, table_lines
 from tune_data import vector_sets
@@ -77,10 +76,7 @@ def main(
     table = [asdict(outcome) for outcome in outcomes]
     lines = table_lines(tuple(table[0]), [tuple(row.values()) for row in table])
     report(lines, {"sets": table, "tried": tried, "problems": problems}, json)
-    for problem in problems:
-        say(problem)
-    if problems:
-        sys.exit(1)
+    fail_on(problems)
 
 
 def _outcome(name: str, tuned: Tuned, base: FloatArray, queries: FloatArray, *, seconds: float) -> _Outcome:

@@ -117,10 +117,17 @@ def loaded(data: Path | None, model: Path | None) -> Iterator[Deployment]:
         yield made
 
 
-def train(data: Path, out: Path, *, seed: int) -> Path:
-    """Trains a model for one epoch and returns its folder."""
-    say(f"training a model for one epoch with seed {seed}")
-    config = out.with_suffix(".toml")
-    config.write_text("epochs = 1\n")
-    run_recall(("train", "--data", data, "--out", out, "--config", config, "--seed", seed), log=out.with_suffix(".log"))
+def train(data: Path, out: Path, *, seed: int = 0, config: str = "epochs = 1\n") -> Path:
+    """Trains a model and returns its folder.
+
+    Args:
+        data: Data folder.
+        out: The folder; configuration and log lie beside it.
+        seed: Seed of the training.
+        config: Lines of TOML.
+    """
+    say(f"training a model on {data.name} with seed {seed} and {', '.join(config.splitlines())}")
+    file = out.with_suffix(".toml")
+    file.write_text(config)
+    run_recall(("train", "--data", data, "--out", out, "--config", file, "--seed", seed), log=out.with_suffix(".log"))
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import typer
@@ -12,6 +12,8 @@ import typer
 from index.errors import VectorIndexError
 from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
+
+_MAX_SAID = 20
 
 
 def run(main: Callable[..., None]) -> None:
@@ -24,6 +26,14 @@ def run(main: Callable[..., None]) -> None:
         app()
     except (RecallError, VectorIndexError, OSError) as error:
         say(f"error: {error}")
+        sys.exit(1)
+
+
+def fail_on(problems: Sequence[str]) -> None:
+    """Says the first of what a check found wrong and leaves the process with exit 1; does nothing where all is well."""
+    for problem in problems[:_MAX_SAID]:
+        say(problem)
+    if problems:
         sys.exit(1)
 
 

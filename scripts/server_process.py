@@ -119,6 +119,20 @@ class ServerProcess:
         raise ProcessError(f"the server did not start in time{_tail(self._log)}")
 
 
+def wait_for_snapshot(client: RecallClient, name: str, *, timeout_seconds: float) -> None:
+    """Returns once a server serves a snapshot.
+
+    Raises:
+        ProcessError: It does not in time.
+    """
+    deadline = time.perf_counter() + timeout_seconds
+    while (status := client.status()).snapshot != name:
+        if time.perf_counter() > deadline:
+            reason = status.last_switch_error or "no reason is given"
+            raise ProcessError(f"the server still serves {status.snapshot} instead of {name}: {reason}")
+        time.sleep(_POLL_SECONDS)
+
+
 def _started(arguments: Sequence[object], *, stdout: int, log: Path | None) -> subprocess.Popen[str]:
     """Starts `recall ARGUMENTS`. The process never outlives this one, whenever that is stopped."""
     with ExitStack() as stack:
