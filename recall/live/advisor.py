@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from index.factory import TARGET_RECALL
 from index.live import IndexCounts
 from recall.live.advice import Advice
+from recall.live.audit_figures import AuditFigures
 from recall.live.config import ServeConfig
 from recall.live.tuning import TuningFacts
 from recall.live.upkeep import UpkeepState, is_due
+
+LEAST_AUDITED = 30
+"""Audited recalls below which nothing is concluded from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +24,13 @@ class Evidence:
         counts: Sizes of the parts of the index.
         upkeep: What was done for it.
         tuning: How its base was chosen; None where its kind was given.
-        audited_recall: Share of the exact results that live recalls had, at the last audit; None without any.
+        audit: How much of the exact answers live recalls returned; None without any.
     """
 
     counts: IndexCounts
     upkeep: UpkeepState
     tuning: TuningFacts | None = None
-    audited_recall: float | None = None
+    audit: AuditFigures | None = None
 
 
 def advice_of(evidence: Evidence, config: ServeConfig) -> Advice:
@@ -39,7 +43,7 @@ def advice_of(evidence: Evidence, config: ServeConfig) -> Advice:
         share_fresh=counts.fresh / max(counts.items, 1),
         share_deleted=counts.deleted / max(counts.base, 1),
         share_unsaved=_share_unsaved(evidence),
-        audited_recall=evidence.audited_recall,
+        audited_recall=None if evidence.audit is None else evidence.audit.recall,
         merges=upkeep.merges,
         last_merge_seconds=upkeep.last_merge_seconds,
         last_merge_error=upkeep.last_error,
@@ -49,9 +53,10 @@ def advice_of(evidence: Evidence, config: ServeConfig) -> Advice:
 
 def _reason_to_rebuild(evidence: Evidence, config: ServeConfig) -> str:
     target = TARGET_RECALL if evidence.tuning is None else evidence.tuning.target_recall
-    recall = evidence.audited_recall
-    if recall is not None and recall < target:
-        return f"the audited recall is {recall:.3f}, below {target:g}: the index no longer fits its items"
+    audit = evidence.audit
+    if audit is not None and audit.num_recalls >= LEAST_AUDITED and audit.high < target:
+        seen = f"{audit.recall:.3f} over {audit.num_recalls} recalls, at most {audit.high:.3f} with 95% confidence"
+        return f"the audited recall is {seen}, below {target:g}: the index no longer fits its items"
     unsaved = _share_unsaved(evidence)
     if unsaved > config.rebuild_share:
         share = f"{unsaved:.1%} of the items were written or deleted since the snapshot"

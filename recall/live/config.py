@@ -59,6 +59,10 @@ class ServeConfig(BaseModel):
             100,000 items of 64 dimensions hashes are half as fast as a scan, with 150,000 as fast, with 200,000 six
             times (`scripts/benchmark_fresh.py`).
         upkeep_interval_seconds: Time between two looks at whether the index is to be merged or hashed.
+        audit_share: Share of recalls that are answered exactly too, in the background, to measure how many of the exact
+            results they returned; see `recall.live.audit`. 0 audits nothing.
+        audit_time_share: Share of one core that this may take; recalls beyond it are not audited.
+        audit_window: Recalls audited last that the figures are of.
         rebuild_share: Share of items written or deleted since the snapshot above which a rebuild is advised.
     """
 
@@ -78,4 +82,7 @@ class ServeConfig(BaseModel):
     merge_time_share: float = Field(default=0.25, gt=0, le=1)
     hash_fresh_rows: int = Field(default=150_000, ge=0)
     upkeep_interval_seconds: float = Field(default=1.0, gt=0)
+    audit_share: float = Field(default=0.01, ge=0, le=1)
+    audit_time_share: float = Field(default=0.05, gt=0, le=1)
+    audit_window: int = Field(default=1_000, ge=1, le=100_000)
     rebuild_share: float = Field(default=0.3, gt=0)

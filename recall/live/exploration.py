@@ -54,9 +54,10 @@ class Searches:
 
 def explorable(generation: Generation) -> Generation:
     """Returns a generation whose unseen items are told apart; looks once at the id of every item."""
+    model = generation.model
 
     def is_unseen(item_ids: Sequence[str]) -> NDArray[np.bool_]:
-        return _is_unseen(generation.model, item_ids)
+        return _is_unseen(model, item_ids)  # the index keeps this; to keep itself would keep its memory after a switch
 
     generation.index.tell_apart(is_unseen)
     return replace(generation, unseen_popularity=generation.popularity.among(is_unseen))

@@ -78,9 +78,9 @@ class Ingest:
         return self._follower.generation
 
     @property
-    def skipped(self) -> Mapping[str, str]:
-        """Stored items that are damaged or that the served model cannot embed, with the reason."""
-        return self._follower.skipped
+    def follower(self) -> Follower:
+        """What is served now with what it skipped, as one value."""
+        return self._follower
 
     def upsert(
         self,

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -32,21 +31,12 @@ from recall.live.query import AnsweredFrom, RecallQuery, Result, SimilarBy, Simi
 from recall.live.search_input import SearchInput, described_item, stored_item
 from recall.live.shortness import short_reason
 from recall.live.twin_search import twins_of
+from recall.live.users import RememberedUsers, UserStore
 from recall.model.embedding import UserInput
 from recall.schema import FeatureMap, FeatureSpec
 
 _CHUNK = 512
 _MAX_STORED_HISTORY = 10_000
-
-
-class UserStore(Protocol):
-    """What is stored of users; the catalogue is one."""
-
-    def get_user(self, user_id: str) -> FeatureMap | None:
-        """Returns raw features, or None for an unknown user."""
-
-    def history(self, user_id: str, limit: int) -> tuple[str, ...]:
-        """Returns the last `limit` item ids, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +74,12 @@ class Retriever:
         self._clock = clock
         self._users = users
         self._fresh_share = fresh_share
+
+    def at_one_moment(self) -> Retriever:
+        """Returns one that goes on seeing each user as it first sees it, and the time as it is now."""
+        now = self._clock()
+        users = None if self._users is None else RememberedUsers(self._users)
+        return Retriever(users, fresh_share=self._fresh_share, clock=lambda: now)
 
     def recall(self, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
         """Returns the best items for each query; fewer than its limit only where fewer are eligible.

@@ -8,24 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.attributes import ColumnSpec
-from recall.errors import NotFoundError
+from recall.errors import CatalogError, NotFoundError
 from recall.live.advisor import Evidence, advice_of
 from recall.live.attributes import served_columns
+from recall.live.audit import RecallAudit
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.exploration import explorable
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.ingest import Ingest
+from recall.live.lag import Lag
 from recall.live.listing import MAX_PAGE_BYTES, ItemPage, PageQuery, page_token
 from recall.live.periodic import Periodic
 from recall.live.query import RecallQuery, Result, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.retriever import Retriever
 from recall.live.snapshot import load_generation
-from recall.live.status import Status, status_of
+from recall.live.status import Reports, Status, status_of
 from recall.live.update_mask import UpdateMask
 from recall.live.upkeep import Upkeep
 from recall.live.vacuum import Vacuum
+from recall.live.warming import warm
 from recall.live.watcher import FAILURES, FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
 from recall.live.writes import DeleteResult, RecordResult, RequestKey, WriteResult
 from recall.schema import DataSchema
@@ -69,6 +72,9 @@ class RecallSystem:
         self._upkeep = Upkeep(lambda: self.generation.index, config)
         self._upkeep.start()
         self._vacuum = Vacuum(catalog, config=config)
+        self._audit = RecallAudit(lambda: self.generation, config)
+        self._audit.start()
+        self._lag = Lag()
         self._follow_error = ""
         self._following = Periodic(
             self._follow, interval_seconds=config.follow_interval_seconds, name="recall-follow-catalog"
@@ -99,7 +105,9 @@ class RecallSystem:
 
         def load(folder: Path) -> Generation:
             generation = load_generation(folder, catalog_uuid=opened.uuid, load_model=load_model)
-            return explorable(generation) if config.fresh_share else generation
+            ready = explorable(generation) if config.fresh_share else generation
+            warm(ready, fresh_share=config.fresh_share)
+            return ready
 
         try:
             first = load_first(snapshots, load)
@@ -130,7 +138,7 @@ class RecallSystem:
 
     def recall(self, query: RecallQuery) -> Result:
         """Returns the best items for a user; see `Retriever.recall`."""
-        return self._retriever.recall(self.generation, [query])[0]
+        return self._audit.answered(self._retriever, self.generation, [query])[0]
 
     def similar(self, query: SimilarQuery) -> Result:
         """Returns the neighbours of an item; see `Retriever.similar`."""
@@ -204,15 +212,21 @@ class RecallSystem:
 
     def status(self) -> Status:
         """Returns what is served, with its sizes."""
-        generation = self.generation
-        evidence = Evidence(counts=generation.index.counts(), upkeep=self._upkeep.state, tuning=generation.tuning)
-        return status_of(
-            generation,
-            self._catalog,
-            num_skipped=len(self._ingest.skipped),
+        follower = self._ingest.follower
+        generation, audit = follower.generation, self._audit.figures
+        evidence = Evidence(
+            counts=generation.index.counts(), upkeep=self._upkeep.state, tuning=generation.tuning, audit=audit
+        )
+        lag_seconds = self._lag_seconds()
+        reports = Reports(
+            num_skipped=len(follower.skipped),
             last_switch_error=self._watcher.last_error,
             advice=advice_of(evidence, self._config),
+            audit=audit,
+            catalog_sequence=self._lag.committed,
+            lag_seconds=lag_seconds,
         )
+        return status_of(generation, self._catalog, reports)
 
     def wait_for(self, sequence: int, timeout_seconds: float) -> None:
         """Returns once searches reflect the write `sequence`.
@@ -230,10 +244,19 @@ class RecallSystem:
         self._following.close(timeout_seconds=_CLOSE_SECONDS)
         self._vacuum.close(timeout_seconds=_CLOSE_SECONDS)
         self._upkeep.close(timeout_seconds=_CLOSE_SECONDS)
+        self._audit.close(timeout_seconds=_CLOSE_SECONDS)
         self._catalog.close()
+
+    def _lag_seconds(self) -> float:
+        try:
+            committed = self._catalog.last_sequence()
+        except CatalogError:  # what is served can be told all the same
+            committed = self._lag.committed
+        return self._lag.note(committed=committed, visible=self.generation.index.sequence)
 
     def _follow(self) -> None:
         try:
+            self._lag_seconds()  # a write is late from the first look at it on
             self._ingest.follow()
         except FAILURES as error:
             if str(error) != self._follow_error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from index.protocols import Parameters
 from recall.live.advice import Advice
+from recall.live.audit_figures import AuditFigures
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.tuning import TuningFacts
@@ -36,6 +37,9 @@ class Status:
         user_features: Model inputs of a user, as those of an item.
         last_switch_error: Why the current snapshot is not served; empty where it is.
         advice: Whether to rebuild.
+        audit: How much of the exact answers live recalls returned; None before the first audit.
+        catalog_sequence: Last write in the catalogue.
+        lag_seconds: For how long searches have lacked a write that is in the catalogue; 0 where they lack none.
     """
 
     model_id: str
@@ -56,11 +60,24 @@ class Status:
     user_features: tuple[FeatureSpec, ...]
     last_switch_error: str
     advice: Advice
+    audit: AuditFigures | None
+    catalog_sequence: int
+    lag_seconds: float
 
 
-def status_of(
-    generation: Generation, catalog: Catalog, *, num_skipped: int, last_switch_error: str, advice: Advice
-) -> Status:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """What the parts of the system say of themselves; the fields are those of `Status`."""
+
+    num_skipped: int
+    last_switch_error: str
+    advice: Advice
+    audit: AuditFigures | None
+    catalog_sequence: int
+    lag_seconds: float
+
+
+def status_of(generation: Generation, catalog: Catalog, reports: Reports) -> Status:
     """Collects the status of a generation and its catalogue."""
     sequence, counts = generation.index.sequence, generation.index.counts()
     trained, stored = generation.model.schema, catalog.schema
@@ -73,7 +90,7 @@ def status_of(
         num_fresh=counts.fresh,
         num_deleted=counts.deleted,
         num_items=counts.items,
-        num_skipped=num_skipped,
+        num_skipped=reports.num_skipped,
         index_kind=generation.index.base.kind,
         index_parameters=generation.index.base.parameters(),
         index_tuning=generation.tuning,
@@ -81,8 +98,11 @@ def status_of(
         item_features=_merged(trained.item_features, stored.item_features),
         item_attributes=stored.item_attributes,
         user_features=_merged(trained.user_features, stored.user_features),
-        last_switch_error=last_switch_error,
-        advice=advice,
+        last_switch_error=reports.last_switch_error,
+        advice=reports.advice,
+        audit=reports.audit,
+        catalog_sequence=reports.catalog_sequence,
+        lag_seconds=reports.lag_seconds,
     )
 
 

@@ -7,9 +7,6 @@ memory only: the catalogue and the snapshot on disk stay the truth, and a start 
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,12 +14,11 @@ from dataclasses import dataclass, replace
 from index.errors import VectorIndexError
 from index.live import IndexCounts, LiveIndex
 from recall.live.config import ServeConfig
-from recall.live.periodic import Periodic
+from recall.live.periodic import LOW_PRIORITY, Periodic
 
 _logger = logging.getLogger(__name__)
 _FAILURES = (VectorIndexError, OSError, ValueError, RuntimeError, MemoryError)
 """What files and FAISS raise; none may end the thread."""
-_NICENESS = 10
 _RETRY_SECONDS = 60.0
 
 
@@ -75,7 +71,7 @@ class Upkeep:
     def start(self) -> None:
         """Begins to look, at the configured interval."""
         seconds = self._config.upkeep_interval_seconds
-        self._thread = Periodic(self._look_quietly, interval_seconds=seconds, name="recall-upkeep")
+        self._thread = Periodic(self.look, interval_seconds=seconds, name="recall-upkeep", niceness=LOW_PRIORITY)
 
     def close(self, *, timeout_seconds: float) -> None:
         """Ends the thread; what a merge under way makes is dropped, also where it takes longer than the timeout."""
@@ -96,11 +92,6 @@ class Upkeep:
                 index.hash_fresh()
         except _FAILURES as error:
             self._fail(f"{type(error).__name__}: {error}")
-
-    def _look_quietly(self) -> None:
-        if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        self.look()
 
     def _merge(self, index: LiveIndex, counts: IndexCounts) -> None:
         start = time.perf_counter()

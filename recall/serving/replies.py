@@ -120,7 +120,10 @@ def status_response(status: Status) -> pb.GetStatusResponse:
         user_features=[pb.Feature(name=spec.name, kind=spec.kind) for spec in status.user_features],
         last_switch_error=status.last_switch_error,
         index_tuning=None if status.index_tuning is None else _tuning(status.index_tuning),
+        audit=None if status.audit is None else pb.Audit(**asdict(status.audit)),
         advice=pb.Advice(**asdict(status.advice)),
+        catalog_sequence=status.catalog_sequence,
+        lag_seconds=status.lag_seconds,
     )
 
 

@@ -95,12 +95,12 @@ def test_follow_removes_the_damaged_item_from_the_index_and_says_so_once(
             ingest.follow()
         assert list(ingest.generation.index.item_ids()) == ["a", "c"]
         assert ingest.generation.index.sequence == 3
-        assert list(ingest.skipped) == ["b"]
-        assert "is damaged" in ingest.skipped["b"]
+        assert list(ingest.follower.skipped) == ["b"]
+        assert "is damaged" in ingest.follower.skipped["b"]
         assert caplog.text.count("item 'b' is stored but cannot be retrieved") == 1
         ingest.upsert([make_item("b", "jazz")])
         assert list(ingest.generation.index.item_ids()) == ["a", "b", "c"]
-        assert not ingest.skipped
+        assert not ingest.follower.skipped
 
 
 def test_start_serves_all_but_the_damaged_item_and_rebuild_lists_it(deployment, catalog, make_item) -> None:
@@ -154,7 +154,7 @@ def test_a_damaged_id_that_names_another_item_leaves_that_one_alone(catalog: Cat
         ingest = Ingest(again, make_generation({}))
         ingest.follow()
         assert list(ingest.generation.index.item_ids()) == ["11"]
-        assert list(ingest.skipped) == ["(row 1)"]
+        assert list(ingest.follower.skipped) == ["(row 1)"]
 
 
 def test_a_damaged_user_is_named_and_loading_mends_the_row(catalog: Catalog) -> None:

@@ -108,14 +108,14 @@ def test_follow_skips_an_item_that_cannot_be_embedded_until_it_can(catalog, make
     ingest.upsert([make_item("bad", "rock")])
     catalog.put_items([make_item("bad", price="cheap"), make_item("good", "jazz"), make_item("worse", price=-1.0)])
     ingest.follow()
-    assert set(ingest.skipped) == {"bad", "worse"}
-    assert "feature 'price'" in ingest.skipped["bad"]
+    assert set(ingest.follower.skipped) == {"bad", "worse"}
+    assert "feature 'price'" in ingest.follower.skipped["bad"]
     assert "'bad'" in caplog.text
     assert ingest.generation.index.sequence == 4
     assert list(ingest.generation.index.item_ids()) == ["good"]
     ingest.upsert([make_item("bad", "folk")])
     ingest.delete(["worse"])
-    assert not ingest.skipped
+    assert not ingest.follower.skipped
     assert neighbours(ingest, "folk") == ["bad"]
 
 

@@ -88,7 +88,7 @@ def test_wait_for_looks_at_once_whatever_the_interval(deployment, catalog, make_
 
 
 def test_following_goes_on_after_a_failure(deployment, catalog, make_item, make_model, caplog):
-    fail = True
+    fail = False  # not yet: what is to be served is used before
 
     def break_down(item_ids):
         if fail:
@@ -99,6 +99,7 @@ def test_following_goes_on_after_a_failure(deployment, catalog, make_item, make_
     model = make_model(on_embed=break_down)
     system = RecallSystem.start(deployment.root, deployment.catalog_path, settings, load_model=lambda _: model)
     try:
+        fail = True
         catalog.put_items([make_item("a", "jazz")])
         with pytest.raises(DeadlineError):
             system.wait_for(1, timeout_seconds=0.1)

@@ -13,6 +13,7 @@ from index.flat import FlatIndex
 from index.live import IndexCounts, LiveIndex
 from recall.live.advice import Advice
 from recall.live.advisor import Evidence, advice_of
+from recall.live.audit_figures import AuditFigures
 from recall.live.config import ServeConfig
 from recall.live.query import SimilarQuery
 from recall.live.upkeep import Upkeep, UpkeepState, is_due
@@ -43,6 +44,10 @@ def _counts(*, base: int = 100, fresh: int = 0, deleted: int = 0) -> IndexCounts
 
 def _advice(counts: IndexCounts, config: ServeConfig = CONFIG, **known: object) -> Advice:
     return advice_of(Evidence(counts=counts, **{"upkeep": UpkeepState(), **known}), config)
+
+
+def _audit(recall: float, *, high: float, num_recalls: int = 30) -> AuditFigures:
+    return AuditFigures(recall=recall, low=recall, high=high, num_recalls=num_recalls, num_audited=99, last_time=0.0)
 
 
 @pytest.mark.parametrize(
@@ -147,10 +152,11 @@ def test_advice_names_what_speaks_for_a_rebuild():
     assert few.reason == "5.3% of the items are fresh and 10.0% of the base are deleted: few"
     assert _advice(_counts(fresh=30)).reason.endswith("they will be merged")
     assert _advice(_counts(fresh=30), upkeep=UpkeepState(is_merging=True)).reason.endswith("they are being merged")
-    audited = _advice(_counts(), audited_recall=0.9)
+    audited = _advice(_counts(), audit=_audit(0.9, high=0.979))
     assert (audited.rebuild, audited.audited_recall) == (True, 0.9)
-    assert audited.reason.startswith("the audited recall is 0.900, below 0.98")
-    assert not _advice(_counts(), audited_recall=0.99).rebuild
+    assert audited.reason.startswith("the audited recall is 0.900 over 30 recalls, at most 0.979 with 95% confidence")
+    assert not _advice(_counts(), audit=_audit(0.9, high=0.98)).rebuild  # the goal itself
+    assert not _advice(_counts(), audit=_audit(0.5, high=0.5, num_recalls=29)).rebuild
     unsaved = _advice(_counts(fresh=1), upkeep=UpkeepState(merged_rows=60))
     assert (unsaved.rebuild, unsaved.share_unsaved) == (True, 61 / 101)
     off = _advice(_counts(fresh=30), CONFIG.model_copy(update={"merge": False}))
