@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -88,6 +88,10 @@ class Generation:
     tuning: TuningFacts | None = None
     windows: Windows = field(default_factory=Windows)
     is_filterable: bool = True
+
+    def at_one_moment(self) -> Generation:
+        """Returns the same with an index that stays as it is now, so that all that is read of it agrees."""
+        return replace(self, index=self.index.frozen())
 
 
 def load_model(folder: Path) -> Embedder:

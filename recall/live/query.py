@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.conditions import Condition
 from recall.errors import FieldViolation
-from recall.schema import FeatureMap
+from recall.schema import FeatureMap, FeatureValue
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
@@ -34,6 +35,15 @@ class AnsweredFrom(Enum):
     POPULARITY = "popularity"
 
 
+class Channel(Enum):
+    """A source of candidates."""
+
+    SERVED = "served"
+    EXACT = "exact"
+    CONTENT = "content"
+    POPULARITY = "popularity"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallQuery:
     """One request for the best items of a user. Given parts override what is stored of the user.
@@ -49,6 +59,7 @@ class RecallQuery:
         exclude_history: Whether items of the history are left out.
         exact: Whether to search exhaustively.
         filter: What must hold for an item to be returned; None means nothing.
+        attributes: Names of the attributes to return with the items.
     """
 
     user_id: str | None = None
@@ -61,6 +72,7 @@ class RecallQuery:
     exclude_history: bool = True
     exact: bool = False
     filter: Condition | None = None
+    attributes: tuple[str, ...] = ()
 
 
 class SimilarBy(Enum):
@@ -82,6 +94,7 @@ class SimilarQuery:
         exact: Whether to search exhaustively.
         by: What makes an item a neighbour.
         filter: What must hold for an item to be returned; None means nothing.
+        attributes: Names of the attributes to return with the items.
     """
 
     item_id: str | None = None
@@ -91,19 +104,23 @@ class SimilarQuery:
     exact: bool = False
     by: SimilarBy = SimilarBy.VECTOR
     filter: Condition | None = None
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """Items found, best first: score descending, then item id ascending in UTF-8 byte order.
 
+    Those of a query with channels stand in the order in which these took turns.
+
     Attributes:
         item_ids: The items.
-        scores: [len(item_ids)] float32, descending.
+        scores: [len(item_ids)] float32.
         model_id: Model that answered.
         sequence: Last write that the answer reflects.
         short_reason: Why there are fewer than `limit`; empty otherwise.
         answered_from: What the user vector was made from.
+        attributes: By name of those asked for, one value an item; None where the item has none.
     """
 
     item_ids: list[str]
@@ -112,3 +129,5 @@ class Result:
     sequence: int
     short_reason: str = ""
     answered_from: AnsweredFrom = AnsweredFrom.VECTOR
+    item_channels: tuple[Channel, ...] = ()
+    attributes: Mapping[str, Sequence[FeatureValue | None]] = field(default_factory=dict)
