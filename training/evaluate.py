@@ -19,6 +19,7 @@ from recall.live.query import MAX_LIMIT
 from recall.live.rebuild import generation_in_memory
 from recall.live.snapshot import MODEL, load_generation
 from recall.model.artifact import training_seed
+from recall.progress import Progress, silent
 from recall.schema import FeatureMap
 from recall.tables import ITEM_ID, SPLIT, TEST, TRAIN, VALIDATION, DataFolder
 from training.bags import content_specs
@@ -40,7 +41,6 @@ from training.report import Report, Row, figures
 from training.split import assign_split, carve_validation
 from training.trained_on import EvaluatedPart, refuse_other_split
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 Ranked: TypeAlias = Callable[[str, list[list[str]]], None]
 """Called with the name of a channel and its lists, one a user in the order of user ids, as long as the greatest K."""
 
@@ -148,7 +148,7 @@ def evaluate(request: EvaluationRequest, *, progress: Progress | None = None, ra
     with ExitStack() as stack:
         model_id, recommenders = _recommenders(request, tables, names, stack)
         for recommender in recommenders:
-            rankings = _rankings(recommender, case, max(request.ks), progress or _silent)
+            rankings = _rankings(recommender, case, max(request.ks), progress or silent)
             if ranked is not None:
                 ranked(recommender.channel, rankings)
             for row, values in figures(recommender.channel, rankings, case, tables.evaluation, request.ks):
@@ -279,7 +279,3 @@ def _rankings(recommender: Recommender, case: EvaluationCase, k: int, progress: 
         rankings += recommender.recommend(users, k, case.candidates)
         progress(recommender.channel, len(rankings), len(case.users))
     return rankings
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass

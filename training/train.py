@@ -10,10 +10,8 @@ import hashlib
 import logging
 import math
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ import torch
 from recall.errors import ArtifactError, ConfigError, TrainingError
 from recall.model.artifact import save_artifact
 from recall.model.embedding import EmbeddingModel
+from recall.progress import Progress, silent
 from recall.tables import DataFolder
 from training.config import TrainConfig
 from training.dataset import TrainingData, read_training_data
@@ -33,9 +32,6 @@ from training.validation import recall_at, validation_parts
 from training.warm_start import load_start, start_from
 
 _LOG = logging.getLogger(__name__)
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a stage, steps done and steps in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +115,7 @@ def train(
         raise ConfigError(f"seed = {options.seed}; choose one from 0 to 2^63 - 1")
     device, seed = choose_device(options.device), options.seed
     start = load_start(Path(config.warm_start), config=config.towers, seed=seed) if config.warm_start else None
-    run = _Run(seed=seed, device=device, progress=progress or _silent, start=start)
+    run = _Run(seed=seed, device=device, progress=progress or silent, start=start)
     if config.threads:
         torch.set_num_threads(config.threads)
     tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
@@ -267,7 +263,3 @@ def _facts(data: TrainingData, config: TrainConfig, best: _Best, run: _Run) -> d
     if not math.isnan(best.score):
         facts["validation_score"] = best.score
     return facts
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass

@@ -24,8 +24,9 @@ from recall.errors import DataError, RecallError
 from recall.live.catalog import Catalog
 from recall.live.export_columns import Forms, Table, item_table, storage_of, user_table
 from recall.live.export_config import dataset_toml
-from recall.live.export_rows import ConsistentRows, Event, Progress, Row
+from recall.live.export_rows import ConsistentRows, Event, Row
 from recall.live.parquet_stream import write_batches
+from recall.progress import Progress, silent
 from recall.schema import DataSchema, FeatureSpec
 from recall.tables import CONFIG_FILE, INTERACTIONS_FILE, ITEM_ID, ITEMS_FILE, TIMESTAMP, USER_ID, USERS_FILE
 
@@ -74,7 +75,7 @@ def export(catalog: Path, out: Path, *, progress: Progress | None = None) -> Exp
     with Catalog.open(catalog) as opened:
         schema, catalog_uuid = opened.schema, opened.uuid
     with ConsistentRows.reading(catalog) as rows:
-        run = _Export(rows, schema, progress or _silent)
+        run = _Export(rows, schema, progress or silent)
         try:
             write_folder(out, run.fill)
         except OSError as error:
@@ -96,8 +97,8 @@ class _Export:
     def __init__(self, rows: ConsistentRows, schema: DataSchema, report: Progress) -> None:
         """Looks once at all features for such as the schema does not know."""
         self._rows, self._schema, self._report = rows, schema, report
-        self.items = item_table(schema, _unknown(rows.items(_silent), schema.item_features))
-        self.users = user_table(schema, _unknown(rows.users(_silent), schema.user_features))
+        self.items = item_table(schema, _unknown(rows.items(silent), schema.item_features))
+        self.users = user_table(schema, _unknown(rows.users(silent), schema.user_features))
         self.num_written: Counter[str] = Counter()
         self._has_times = False
 
@@ -143,7 +144,3 @@ def _notices(rows: ConsistentRows, items: Table, users: Table) -> Iterator[str]:
         yield f"{rows.num_with_window} items have a time of availability, which a data folder does not hold"
     for what, table in (("item", items), ("user", users)):
         yield from table.notices(what)
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    pass

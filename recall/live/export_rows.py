@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile
 from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, user_features
+from recall.progress import Progress
 from recall.schema import FeatureMap
 from recall.values import MAX_ID_BYTES
 
@@ -19,9 +20,6 @@ Row: TypeAlias = tuple[str, FeatureMap, FeatureMap]
 
 Event: TypeAlias = tuple[str, str, int]
 """User id, item id and timestamp."""
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being read (`items`, `users`, `interactions`), how many rows are done, and how many there are."""
 
 BATCH_SIZE = 20_000
 _EVENTS = (

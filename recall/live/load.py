@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import polars as pl
 
 from recall.errors import CatalogError
 from recall.live.catalog import Catalog
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
+from recall.progress import Progress, silent
 from recall.schema import DataSchema, FeatureSpec
 from recall.tables import ITEM_ID, SPLIT, TIMESTAMP, TRAIN, USER_ID, DataFolder
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being written (`items`, `users`, `interactions`), how many are done, and how many there are."""
 
 BATCH_SIZE = 5_000
 
@@ -73,7 +71,7 @@ def load(
         DataError: A table of the folder breaks its contract; nothing is written then.
         CatalogError: The catalogue cannot be used, or has another data schema.
     """
-    report = progress if progress is not None else _silent
+    report = progress if progress is not None else silent
     items, users = _items(data), _users(data)
     records = _train(data.interactions() if interactions is None else interactions)
     with _opened(catalog_path, data.schema) as catalog:
@@ -169,7 +167,3 @@ def _write(rows: Sequence[_Row], write: Callable[[Sequence[_Row]], int], *, name
         written += write(rows[start : start + BATCH_SIZE])
         report(name, min(start + BATCH_SIZE, len(rows)), len(rows))
     return written
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    pass

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +37,8 @@ from recall.live.snapshot import SnapshotContent, next_name, remove_old, write_s
 from recall.live.twin_search import stored_token_sets
 from recall.live.twin_tables import TwinTables
 from recall.model.token_sets import TokenSets, content_specs
+from recall.progress import Progress, silent
 from recall.schema import FeatureMap
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done (`items`, `index`), how much is done, and how much there is."""
 
 _logger = logging.getLogger(__name__)
 _LOCK = ".rebuild.lock"
@@ -102,7 +99,7 @@ def rebuild_with(
 ) -> Path:
     """Does what `rebuild` does, with a model that is loaded already."""
     config = config or RebuildConfig()
-    report = progress if progress is not None else _silent
+    report = progress if progress is not None else silent
     _make_root(out)
     with _only_rebuild(out), Catalog.open(catalog) as opened:
         _refuse_another_catalog(out, opened.uuid)
@@ -264,7 +261,3 @@ def _only_rebuild(out: Path) -> Iterator[None]:
                 f"another rebuild is writing to {out} and holds {path.name}; wait for it, or stop it"
             ) from error
         yield
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass

@@ -7,10 +7,9 @@ history, so the table holds what a server of that snapshot returns for these use
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -22,10 +21,8 @@ from recall.live.parquet_stream import write_batches
 from recall.live.query import DEFAULT_LIMIT, MAX_LIMIT, RecallQuery, Result
 from recall.live.retriever import Retriever
 from recall.live.snapshot import load_generation
+from recall.progress import Progress, silent
 from recall.tables import ANSWERED_FROM, ITEM_ID, RANK, SCORE, USER_ID, DataFolder
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with `users`, how many are answered, and how many there are."""
 
 SCHEMA = pl.Schema(
     {USER_ID: pl.String(), ITEM_ID: pl.String(), RANK: pl.Int32(), SCORE: pl.Float32(), ANSWERED_FROM: pl.String()}
@@ -99,7 +96,7 @@ def recommend(
     users = FolderUsers(request.data, request.interactions)
     generation = load_generation(request.snapshot, catalog_uuid=None, load_model=load_model)
     run = _Run(generation, users, request.k)
-    write_batches(out, run.frames(progress or _silent), SCHEMA)
+    write_batches(out, run.frames(progress or silent), SCHEMA)
     return RecommendSummary(
         snapshot=request.snapshot.name,
         model_id=generation.model.model_id,
@@ -151,7 +148,3 @@ def _frame(user_ids: Sequence[str], results: Sequence[Result]) -> pl.DataFrame:
             ANSWERED_FROM: pl.Series([result.answered_from.value for result in results], dtype=pl.String)[owners],
         }
     )
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    pass
