@@ -20,13 +20,7 @@ from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile, create_file
 from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
-from recall.live.catalog_rows import (
-    ITEM_COLUMNS,
-    ItemRow,
-    meta_checksum,
-    rows_of,
-    user_features,
-)
+from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, rows_of, user_features
 from recall.live.catalog_upkeep import CatalogUpkeep
 from recall.live.catalog_writes import (
     CatalogWrite,
@@ -37,11 +31,11 @@ from recall.live.catalog_writes import (
     add_interactions,
     put_users,
 )
+from recall.live.lineage import NEW_COPY, Lineage, read_meta
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
+from recall.live.retention import require_kept
 from recall.live.writes import RequestKey, Written
 from recall.schema import DataSchema, FeatureMap
-
-_NEW_COPY = "restore a copy, or load the data into a new file"
 
 
 class Catalog:
@@ -54,15 +48,10 @@ class Catalog:
         """Takes an open file; use `create` or `open`."""
         self._file = file
         with file.reading() as connection:
-            row = connection.execute("SELECT uuid, schema, checksum FROM meta").fetchone()
-        if row is None:
-            raise CatalogError(f"{file.path} is damaged: its table meta is empty; {_NEW_COPY}")
-        if row[2] != meta_checksum(str(row[0]), str(row[1])):
-            raise CatalogError(f"{file.path} is damaged: its table meta does not fit its checksum; {_NEW_COPY}")
-        self._uuid: str = row[0]
-        self._requests = RequestTable(self._uuid)
+            self._lineage, schema = read_meta(connection, file.path)
+        self._requests = RequestTable(self._lineage.first_uuid)
         try:
-            self._schema = DataSchema.model_validate_json(row[1])
+            self._schema = DataSchema.model_validate_json(schema)
         except ValidationError as error:
             raise CatalogError(f"{file.path}: its data schema is unreadable: {error}; update this program") from error
 
@@ -98,7 +87,12 @@ class Catalog:
     @property
     def uuid(self) -> str:
         """Name of this catalogue for ever; it stands in every snapshot made from it."""
-        return self._uuid
+        return self._lineage.uuid
+
+    @property
+    def lineage(self) -> Lineage:
+        """Its name and what it was copied from."""
+        return self._lineage
 
     @property
     def schema(self) -> DataSchema:
@@ -224,7 +218,7 @@ class Catalog:
                     return items, last
                 if row.shown_id <= last:
                     seen = f"item {row.shown_id!r} stands behind {last!r}"
-                    raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
+                    raise CatalogError(f"{self.path} is damaged: {seen}; {NEW_COPY}")
                 last = row.shown_id
                 items.append(self._stored(row))
         return items, ""
@@ -244,8 +238,14 @@ class Catalog:
         """Returns the first `limit` writes numbered above `after`, in order, deletions among them.
 
         Only the last write of an item is kept, so numbers are not contiguous. Of a damaged row `damage` says why.
+
+        Raises:
+            CatalogError: Deletions among them are not kept any more.
         """
-        return [self._stored(row) for row in self._rows(after, limit)]
+        rows = self._rows(after, limit)
+        with self._file.reading() as connection:
+            require_kept(connection, after, path=self.path)
+        return [self._stored(row) for row in rows]
 
     def scan_items(self, batch_size: int, *, until: int | None = None) -> Iterator[list[StoredItem]]:
         """Yields the items that are not deleted, each once, in the order of their last write, damaged ones among them.
@@ -327,11 +327,13 @@ class Catalog:
 
     def _sequence(self, connection: sqlite3.Connection) -> int:
         require_version(connection, self.path)  # each time: a newer program may have changed the file meanwhile
-        query = "SELECT sequence, item_sequence, (SELECT coalesce(max(sequence), 0) FROM items) FROM counter"
-        last, counted, greatest = connection.execute(query).fetchone() or (None, None, None)
+        greatest_key = "(SELECT coalesce(max(sequence), 0) FROM items)"
+        query = f"SELECT sequence, item_sequence, {greatest_key}, (SELECT uuid FROM meta) FROM counter"
+        last, counted, greatest, name = connection.execute(query).fetchone() or (None, None, None, self.uuid)
+        self._lineage.require_name(name, self.path)
         if counted is None or counted != greatest or not isinstance(last, int) or last < counted:
             seen = f"its counters of writes are {last!r} and {counted!r}, its last one of an item {greatest!r}"
-            raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
+            raise CatalogError(f"{self.path} is damaged: {seen}; {NEW_COPY}")
         return last
 
     def _find(self, connection: sqlite3.Connection, item_ids: Sequence[str]) -> dict[str, StoredItem]:
@@ -350,7 +352,7 @@ class Catalog:
         for row in rows:  # SQLite takes the order of its keys on trust
             if not after < row.sequence <= last:
                 seen = f"write {row.sequence} stands behind write {after}, the last one is {last}"
-                raise CatalogError(f"{self.path} is damaged: {seen}; {_NEW_COPY}")
+                raise CatalogError(f"{self.path} is damaged: {seen}; {NEW_COPY}")
             after = row.sequence
         return rows
 
@@ -360,7 +362,7 @@ class Catalog:
             query = "SELECT count(*) FROM items WHERE sequence <= ?"
             num_rows = int(connection.execute(query, (last,)).fetchone()[0])
         if num_rows > num_seen:
-            raise CatalogError(f"{self.path} is damaged: a scan met {num_seen} of {num_rows} rows; {_NEW_COPY}")
+            raise CatalogError(f"{self.path} is damaged: a scan met {num_seen} of {num_rows} rows; {NEW_COPY}")
 
     def _stored(self, row: ItemRow) -> StoredItem:
         if row.is_whole:

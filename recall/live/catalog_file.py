@@ -1,20 +1,23 @@
 """The file of a catalogue: its format, the checks before it is opened, its connections and their errors.
 
-Format version 2: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 2.
+Format version 3: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 3.
 
-    meta          one row: uuid of the catalogue, data schema as JSON, checksum
-    counter       one row: number of the last write; of the last item write, the greatest key of items; and what
-                  `recall/live/catalog_upkeep.py` counts
-    items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload
+    meta          one row: uuid of the catalogue, data schema as JSON, catalogues that it was copied from
+                  (`recall/live/lineage.py`), checksum
+    counter       one row: number of the last write; of the last item write, the greatest key of items; what
+                  `recall/live/catalog_upkeep.py` counts; and in `forgotten` the last tombstone that was removed
+    items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload,
+                  a tombstone, for a while (`recall/live/retention.py`)
     users         one row a user
     interactions  one row an event, in order of insertion; (user, item, timestamp) is unique
     requests      one row a request id, see `recall/live/catalog_requests.py`
+    moments       numbers of writes and when they had been reached, in seconds since 1970; not all of them
 
 Payloads are described in `recall/live/convert.py`, the checksums of meta, items and users in
 `recall/live/catalog_rows.py`; interactions have none: a damaged one changes a count or a history by one event.
 Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete).
 Files of older versions are brought up to date where they are opened (`recall/live/catalog_migration.py`). Until the
-first release, version 2 may still change.
+first release, version 3 may still change.
 """
 
 from __future__ import annotations
@@ -28,8 +31,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recall.durable import sync
 from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
-from recall.live.catalog_migration import COUNTED, FORMAT_VERSION, OLDEST_VERSION, REQUESTS, REQUESTS_BY_TIME, migrate
+from recall.live.catalog_migration import (
+    COUNTED,
+    FORMAT_VERSION,
+    MOMENTS,
+    OLDEST_VERSION,
+    REQUESTS,
+    REQUESTS_BY_TIME,
+    TOMBSTONES,
+    migrate,
+)
 from recall.live.catalog_rows import meta_checksum
 from recall.schema import DataSchema
 
@@ -40,7 +53,9 @@ _LOG_TIMEOUT_SECONDS = 0.25  # writers wait while the log is being emptied
 
 _MAGIC = b"SQLite format 3\x00"
 _TABLES = f"""
-CREATE TABLE meta (uuid TEXT NOT NULL, schema TEXT NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE meta (
+    uuid TEXT NOT NULL, schema TEXT NOT NULL, checksum INTEGER NOT NULL, ancestors TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE counter (sequence INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in COUNTED)});
 CREATE TABLE items (
     sequence INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE, deleted INTEGER NOT NULL, payload BLOB NOT NULL,
@@ -53,6 +68,8 @@ CREATE TABLE interactions (
 );
 {REQUESTS};
 {REQUESTS_BY_TIME};
+{MOMENTS};
+{TOMBSTONES};
 INSERT INTO counter (sequence) VALUES (0);
 """
 
@@ -71,14 +88,28 @@ def create_file(path: Path, schema: DataSchema) -> None:
     try:
         with translated_errors(temporary):
             _fill(temporary, schema)
-        os.link(temporary, path)  # unlike a rename it refuses an existing file
-        _sync_folder(path.parent)
+        put_in_place(temporary, path)
     except FileExistsError as error:
         raise CatalogError(f"{path} exists already; open it, or name another file") from error
     except OSError as error:
         raise CatalogError(f"{path} cannot be created: {error}; name a writable folder") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Gives a whole file its name, durably.
+
+    Raises:
+        CatalogError: The log of a file that was removed lies beside the path; SQLite would write it into this one.
+        FileExistsError: The path exists.
+    """
+    for remnant in (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")):
+        if remnant.exists() and not path.exists():
+            raise CatalogError(f"{remnant} is left of a file that was removed, and would damage a new one; remove it")
+    sync(temporary)
+    os.link(temporary, path)  # unlike a rename it refuses an existing file
+    sync(path.parent)
 
 
 def _fill(path: Path, schema: DataSchema) -> None:
@@ -89,18 +120,10 @@ def _fill(path: Path, schema: DataSchema) -> None:
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         connection.executescript(_TABLES)
         row = str(uuid.uuid4()), schema.model_dump_json()
-        connection.execute("INSERT INTO meta VALUES (?, ?, ?)", (*row, meta_checksum(*row)))
+        connection.execute("INSERT INTO meta (uuid, schema, checksum) VALUES (?, ?, ?)", (*row, meta_checksum(*row)))
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def check_header(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Older formats of a catalogue, brought up to date in place in one transaction when it is opened.
 
-Version 1 had no table `requests`, and its counter numbered item writes alone.
+Version 1 had no table `requests`, and its counter numbered item writes alone. Version 2 kept tombstones for ever,
+and no ancestors.
 """
 
 from __future__ import annotations
@@ -11,21 +12,31 @@ from pathlib import Path
 from recall.errors import CatalogError
 
 OLDEST_VERSION = 1
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
-COUNTED = ("item_sequence", "erasures", "rewritten", "erased_at")
+_COUNTED_BY_2 = ("item_sequence", "erasures", "rewritten", "erased_at")
+COUNTED = (*_COUNTED_BY_2, "forgotten")
 REQUESTS = """CREATE TABLE requests (
     key BLOB NOT NULL PRIMARY KEY, digest BLOB NOT NULL, written INTEGER NOT NULL, reply TEXT NOT NULL,
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID"""
 REQUESTS_BY_TIME = "CREATE INDEX requests_by_time ON requests (written)"
+MOMENTS = "CREATE TABLE moments (sequence INTEGER PRIMARY KEY, reached INTEGER NOT NULL)"
+TOMBSTONES = "CREATE INDEX tombstones ON items (sequence) WHERE deleted = 1"
 
 _TO_VERSION_2 = (
-    *(f"ALTER TABLE counter ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0" for name in COUNTED),
+    *(f"ALTER TABLE counter ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0" for name in _COUNTED_BY_2),
     "UPDATE counter SET item_sequence = sequence",
     REQUESTS,
     REQUESTS_BY_TIME,
     "PRAGMA user_version = 2",
+)
+_TO_VERSION_3 = (
+    "ALTER TABLE meta ADD COLUMN ancestors TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE counter ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+    MOMENTS,
+    TOMBSTONES,
+    "PRAGMA user_version = 3",
 )
 
 
@@ -35,8 +46,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _version(connection) < FORMAT_VERSION:
-            for statement in _TO_VERSION_2:
+        for version, statements in enumerate((_TO_VERSION_2, _TO_VERSION_3), start=2):
+            for statement in statements if _version(connection) < version else ():
                 connection.execute(statement)
         connection.execute("COMMIT")
     finally:

@@ -2,7 +2,7 @@ r"""Rows of the catalogue and their checksums.
 
 The checksum of a row is the CRC-32 (IEEE 802.3, as in zlib) of these bytes, numbers in decimal digits:
 
-    meta   uuid, "\n", schema
+    meta   uuid, "\n", schema, and where there are ancestors "\n", ancestors
     items  sequence, " ", 0 or for a deletion 1, " ", id, "\n", payload
     users  id, "\n", payload
 
@@ -31,9 +31,9 @@ ItemValues: TypeAlias = tuple[int, str, int, bytes, int]
 UserValues: TypeAlias = tuple[str, bytes, int]
 
 
-def meta_checksum(catalog_uuid: str, schema: str) -> int:
+def meta_checksum(catalog_uuid: str, schema: str, ancestors: str = "") -> int:
     """Returns the checksum of the row of `meta`."""
-    return _checksum(f"{catalog_uuid}\n".encode(), schema.encode())
+    return _checksum(f"{catalog_uuid}\n".encode(), (f"{schema}\n{ancestors}" if ancestors else schema).encode())
 
 
 def item_values(sequence: int, item: ItemRecord) -> ItemValues:

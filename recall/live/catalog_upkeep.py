@@ -1,4 +1,4 @@
-"""Upkeep of a catalogue's file: that nothing stays in it of what was removed, and no request id longer than wanted.
+"""Upkeep of a catalogue's file: that nothing stays in it of what was removed, and nothing longer than wanted.
 
 Three places can hold bytes of a removed row: its page, which SQLite overwrites at once (secure_delete); the log, which
 `tidy` empties; and gaps of other pages, where SQLite leaves copies of rows that it moves: only a file that is written
@@ -13,6 +13,7 @@ import time
 
 from recall.live.catalog_file import CatalogFile
 from recall.live.catalog_requests import RequestTable
+from recall.live.retention import Sweep
 
 
 class CatalogUpkeep:
@@ -30,6 +31,11 @@ class CatalogUpkeep:
         with self._file.writing() as connection:
             RequestTable.forget(connection, forget_before)
         return self._file.empty_log()
+
+    def sweep(self, sweep: Sweep, *, now: int) -> None:
+        """Removes a piece of what is over at a moment, in seconds since 1970."""
+        with self._file.writing() as connection:
+            sweep.run(connection, now=now)
 
     def erased_at(self) -> int | None:
         """Returns when the first erasure came of which gaps may still hold bytes, in seconds since 1970; None: none."""

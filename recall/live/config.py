@@ -45,6 +45,9 @@ class ServeConfig(BaseModel):
         request_id_seconds: How long the request ids of writes are kept, at least.
         vacuum_interval_seconds: Time between two clearings of the catalogue's file, of request ids that are over and of
             what was removed since. The erasure of a user starts one at once.
+        tombstone_seconds: How long it is kept that an item was deleted, up to 1/32 longer; a snapshot that reflects
+            less than the last removed one is refused. See `recall.live.retention`.
+        interaction_seconds: How long interactions are kept that have a time, from that time on; 0 keeps all for ever.
         erasure_seconds: Longest time until the file is written anew after an erasure, so that no gap of it holds a
             copy; writers wait while it is. `recall vacuum` does so at any time.
         fresh_share: Least share of each recall's results that are items which the served model has never seen in
@@ -73,6 +76,8 @@ class ServeConfig(BaseModel):
     switch_retry_seconds: float = Field(default=60.0, gt=0)
     request_id_seconds: float = Field(default=86_400.0, ge=60, le=30 * 86_400)
     vacuum_interval_seconds: float = Field(default=60.0, gt=0)
+    tombstone_seconds: float = Field(default=30 * 86_400.0, ge=3_600)
+    interaction_seconds: float = Field(default=0.0, ge=0)
     erasure_seconds: float = Field(default=86_400.0, ge=0)
     fresh_share: float = Field(default=0.0, ge=0, lt=1)
     merge: bool = True

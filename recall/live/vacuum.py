@@ -1,4 +1,4 @@
-"""Keeps the catalogue's file clean, at intervals and when asked: of what was removed and of request ids that are over.
+"""Keeps the catalogue's file clean, at intervals and when asked: of what was removed, and of what is over.
 
 After an erasure of users the log is emptied at once, and the whole file written anew within a stated time; writers wait
 while it is, and a gigabyte takes some seconds.
@@ -14,6 +14,7 @@ from recall.errors import CatalogError
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.periodic import Periodic
+from recall.live.retention import Retention, Sweep
 
 _logger = logging.getLogger(__name__)
 
@@ -32,11 +33,14 @@ class Vacuum:
 
         Args:
             catalog: What to keep clean.
-            config: How long request ids are kept, and how long bytes of the erased.
+            config: How long request ids, deletions and interactions are kept, and how long bytes of the erased.
             clock: Tells the time, in seconds since 1970.
         """
         self._upkeep = catalog.upkeep
         self._config = config
+        self._sweep = Sweep(
+            Retention(tombstone_seconds=config.tombstone_seconds, interaction_seconds=config.interaction_seconds)
+        )
         self._clock = clock
         self._error = ""
         interval_seconds = config.vacuum_interval_seconds
@@ -65,4 +69,5 @@ class Vacuum:
         if erased_at is not None and now - erased_at >= self._config.erasure_seconds:
             self._upkeep.rewrite()
             _logger.info("the catalogue's file was written anew after erasures")
+        self._upkeep.sweep(self._sweep, now=int(now))
         self._upkeep.tidy(forget_before=int(now - self._config.request_id_seconds))
