@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,11 +122,6 @@ class LiveState:
 
 def least_setting(state: LiveState, target: float) -> Setting | None:
     """Returns the shortest candidate list that reaches a recall, None where none does."""
-    floors, low, high = state.floors(), 0, len(SHORT_EF)
-    while low < high:
-        middle = (low + high) // 2
-        if state.recall({"ef": SHORT_EF[middle]}, floors) >= target:
-            high = middle
-        else:
-            low = middle + 1
-    return {"ef": SHORT_EF[low]} if low < len(SHORT_EF) else None
+    floors = state.floors()
+    place = bisect_left(SHORT_EF, target, key=lambda ef: state.recall({"ef": ef}, floors))
+    return {"ef": SHORT_EF[place]} if place < len(SHORT_EF) else None
