@@ -1,22 +1,25 @@
 """Columns of attributes and the rows whose values answer a comparison, as bitmaps.
 
 The labels of a category or a set column lie in one of two forms. Rows of a base that never change are inverted: each
-distinct label has its list of rows, so that a comparison costs as much as it has answers. Rows that grow are pairs of
-row and label code in the order in which they came, which is read through.
+distinct label has its list of rows, so that a comparison costs as much as it has answers. Who asks for the labels of
+rows has them turned back, once, in 8 bytes a row and 4 a label. Rows that grow are pairs of row and label code in the
+order in which they came, which is read through.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index import bitmap
-from index.attribute_kernels import set_owners, set_rows
+from index.attribute_kernels import set_owners, set_rows, turn
 from index.conditions import Value
 from index.protocols import RowArray, RowBitmap
 
@@ -33,6 +36,27 @@ class Labels(Protocol):
     def present(self) -> RowBitmap:
         """Returns the rows that have a label."""
 
+    def at(self, rows: RowArray) -> list[tuple[str, ...]]:
+        """Returns the labels of some rows, ascending; empty for a row without."""
+
+
+class _Turned:
+    """Labels by row, made from rows by label when they are first asked for; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._arrays: tuple[RowArray, CodeArray] | None = None
+
+    def arrays(self, column: InvertedLabels) -> tuple[RowArray, CodeArray]:
+        """Returns where the codes of each row begin, [num_rows + 1], and the codes, [num_pairs]."""
+        with self._lock:
+            if self._arrays is None:
+                row_starts = np.zeros(column.num_rows + 1, dtype=np.int64)
+                codes = np.empty(column.rows.size, dtype=np.int32)
+                turn(column.starts, column.rows, row_starts, codes)
+                self._arrays = row_starts, codes
+            return self._arrays
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvertedLabels:
@@ -44,6 +68,7 @@ class InvertedLabels:
         starts: [num_labels + 1] int64, label l has the rows `rows[starts[l]:starts[l + 1]]`.
         rows: [num_pairs] int32, ascending within a label.
         num_rows: Rows of the column.
+        turned: The same by row, once somebody asked for it.
     """
 
     label_bytes: NDArray[np.uint8]
@@ -51,6 +76,7 @@ class InvertedLabels:
     starts: RowArray
     rows: CodeArray
     num_rows: int
+    turned: _Turned = field(default_factory=_Turned, init=False, repr=False, compare=False)
 
     def any_of(self, labels: Collection[str]) -> RowBitmap:
         """Returns the rows that have at least one of some labels."""
@@ -64,6 +90,15 @@ class InvertedLabels:
         bits = bitmap.empty(self.num_rows)
         set_rows(self.rows, bits)
         return bits
+
+    def at(self, rows: RowArray) -> list[tuple[str, ...]]:
+        """Returns the labels of some rows, ascending; empty for a row without."""
+        starts, codes = self.turned.arrays(self)
+        labels: dict[int, str] = {}
+        found = [codes[starts[row] : starts[row + 1]].tolist() for row in rows.tolist()]
+        for code in {code for some in found for code in some}:
+            labels[code] = self._label(code).decode("utf-8", errors="surrogatepass")
+        return [tuple(labels[code] for code in some) for some in found]
 
     def _rows_of(self, label: str) -> CodeArray:
         wanted, num_labels = encoded(label), self.starts.size - 1
@@ -84,12 +119,14 @@ class PairedLabels:
         owners: [num_pairs] int32, the row of each pair, ascending.
         codes: [num_pairs] int32, its label.
         code_of: Code by label; may already know labels of later rows.
+        labels: Label by code; likewise.
         num_rows: Rows of the column.
     """
 
     owners: CodeArray
     codes: CodeArray
     code_of: Mapping[str, int]
+    labels: Sequence[str]
     num_rows: int
 
     def any_of(self, labels: Collection[str]) -> RowBitmap:
@@ -106,6 +143,12 @@ class PairedLabels:
         bits = bitmap.empty(self.num_rows)
         set_rows(self.owners, bits)
         return bits
+
+    def at(self, rows: RowArray) -> list[tuple[str, ...]]:
+        """Returns the labels of some rows, ascending; empty for a row without."""
+        starts, stops = np.searchsorted(self.owners, rows), np.searchsorted(self.owners, rows, side="right")
+        pairs = zip(starts.tolist(), stops.tolist(), strict=True)
+        return [tuple(sorted(self.labels[code] for code in self.codes[a:b].tolist())) for a, b in pairs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +173,10 @@ class Numbers:
     def present(self) -> RowBitmap:
         """Returns the rows that have a number."""
         return bitmap.from_mask(~np.isnan(self.values))
+
+    def at(self, rows: RowArray) -> list[float | None]:
+        """Returns the numbers of some rows, None for a row without."""
+        return [None if math.isnan(number) else number for number in self.values[rows].tolist()]
 
 
 Column: TypeAlias = InvertedLabels | PairedLabels | Numbers

@@ -59,6 +59,7 @@ class GrowingLabels:
         self._codes: _Buffer = np.empty(_FIRST_ROOM, dtype=np.int32)
         self._num_pairs = 0
         self._code_of: dict[str, int] = {}
+        self._labels: list[str] = []
 
     def make_room(self, num_rows: int, values: Sequence[Any]) -> None:
         """Makes room for values after `num_rows` rows, so that adding them cannot fail."""
@@ -69,7 +70,7 @@ class GrowingLabels:
     def append(self, num_rows: int, values: Sequence[Any]) -> None:
         """Adds a label, some labels or None a row after `num_rows` rows."""
         labels = [_labels(value) for value in values]
-        codes = [self._code_of.setdefault(label, len(self._code_of)) for some in labels for label in some]
+        codes = [self._code(label) for some in labels for label in some]
         pairs = slice(self._num_pairs, self._num_pairs + len(codes))
         self._codes[pairs] = codes
         self._owners[pairs] = np.repeat(np.arange(num_rows, num_rows + len(values)), [len(some) for some in labels])
@@ -80,28 +81,33 @@ class GrowingLabels:
         num_pairs = self._num_pairs  # before the buffers: those hold at least as many
         stop = int(np.searchsorted(self._owners[:num_pairs], num_rows))
         return PairedLabels(
-            owners=self._owners[:stop], codes=self._codes[:stop], code_of=self._code_of, num_rows=num_rows
+            owners=self._owners[:stop],
+            codes=self._codes[:stop],
+            code_of=self._code_of,
+            labels=self._labels,
+            num_rows=num_rows,
         )
 
     def taken(self, rows: RowArray) -> GrowingLabels:
         """Returns a new column of some ascending rows; only their labels are known to it."""
         owners, codes = self._pairs(rows)
         order = np.argsort(owners, kind="stable")
-        labels, known = list(self._code_of), np.unique(codes)
+        known = np.unique(codes)
         taken = GrowingLabels()
         taken._owners = _with_room(owners[order].astype(np.int32), owners.size, 0)
         taken._codes = _with_room(np.searchsorted(known, codes[order]).astype(np.int32), codes.size, 0)
-        taken._code_of = {labels[code]: new for new, code in enumerate(known.tolist())}
+        taken._labels = [self._labels[code] for code in known.tolist()]
+        taken._code_of = {label: code for code, label in enumerate(taken._labels)}
         taken._num_pairs = owners.size
         return taken
 
     def frozen(self, rows: RowArray) -> InvertedLabels:
         """Returns a column of some rows, in this order, that never changes."""
         owners, codes = self._pairs(rows)
-        labels, known = list(self._code_of), np.unique(codes)
-        names = [encoded(labels[code]) for code in known.tolist()]
+        known = np.unique(codes)
+        names = [encoded(self._labels[code]) for code in known.tolist()]
         order = sorted(range(len(names)), key=names.__getitem__)
-        rank_of = np.empty(len(labels), dtype=np.int64)
+        rank_of = np.empty(len(self._labels), dtype=np.int64)
         rank_of[known[order]] = np.arange(len(names))
         num_rows = max(rows.size, 1)
         pairs = np.sort(rank_of[codes] * num_rows + owners)  # by label, then by row
@@ -115,6 +121,12 @@ class GrowingLabels:
             rows=(pairs % num_rows).astype(np.int32),
             num_rows=rows.size,
         )
+
+    def _code(self, label: str) -> int:
+        code = self._code_of.setdefault(label, len(self._labels))
+        if code == len(self._labels):
+            self._labels.append(label)
+        return code
 
     def _pairs(self, rows: RowArray) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Returns the pairs of some distinct rows, with the places of these rows for owners."""

@@ -91,7 +91,6 @@ def _pairs(part: Placed, column: int) -> tuple[RowArray, NDArray[np.int64], list
 
 def _names(labels: InvertedLabels | PairedLabels, codes: NDArray[np.int64]) -> list[bytes]:
     if isinstance(labels, PairedLabels):
-        known = list(labels.code_of)  # at once: the writer may add labels meanwhile
-        return [encoded(known[code]) for code in codes.tolist()]
+        return [encoded(labels.labels[code]) for code in codes.tolist()]
     ends = labels.label_offsets
     return [labels.label_bytes[ends[code] : ends[code + 1]].tobytes() for code in codes.tolist()]

@@ -17,9 +17,13 @@ from typing import Literal, TypeAlias, get_args
 from index.attribute_columns import Column
 from index.conditions import Value, exact_number
 from index.errors import InvalidIndexConfigError, InvalidQueryError
+from index.protocols import RowArray
 
 ColumnKind: TypeAlias = Literal["category", "set", "number"]
 COLUMN_KINDS: tuple[str, ...] = get_args(ColumnKind)
+
+AttributeValue: TypeAlias = str | float | tuple[str, ...]
+"""Of a category: str; of a number: float; of a set: its strings, ascending."""
 
 AttributeMap: TypeAlias = Mapping[str, Value | Collection[str]]
 """The values of one item by column: str, a collection of str, or int or float. A missing value is an absent key."""
@@ -58,6 +62,18 @@ class Attributes:
     specs: tuple[ColumnSpec, ...]
     columns: tuple[Column, ...]
     num_rows: int
+
+    def values_at(self, name: str, rows: RowArray) -> list[AttributeValue | None]:
+        """Returns the values of one column in some rows, None where there is none.
+
+        Raises:
+            InvalidQueryError: There is no such column.
+        """
+        for spec, column in zip(self.specs, self.columns, strict=True):
+            if spec.name == name:
+                values = column.at(rows)
+                return [_of_kind(spec.kind, value) for value in values]
+        raise InvalidQueryError(f"{name!r} is no column; {known_columns(self.specs)}")
 
     def by_name(self) -> dict[str, Column]:
         """Returns the columns by name."""
@@ -109,3 +125,9 @@ def _check_value(value: Value | Collection[str], kind: ColumnKind, *, place: str
             raise InvalidQueryError(f"{place} is {value!r}; want a string")
     elif isinstance(value, str | int | float) or not all(isinstance(element, str) for element in value):
         raise InvalidQueryError(f"{place} is {value!r}; want a collection of strings")
+
+
+def _of_kind(kind: ColumnKind, value: float | tuple[str, ...] | None) -> AttributeValue | None:
+    if isinstance(value, tuple) and kind == "category":
+        return value[0] if value else None
+    return None if value == () else value

@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import checks
-from index.attributes import AttributeMap, Attributes, ColumnSpec
+from index.attribute_values import attribute_values
+from index.attributes import AttributeMap, Attributes, AttributeValue, ColumnSpec
 from index.bags import Bags
 from index.conditions import Condition
 from index.errors import InvalidQueryError
@@ -266,6 +267,14 @@ class LiveIndex:
     def frozen(self) -> LiveIndex:
         """Returns an index that stays as this one is at this moment, without a copy. Nobody may write to it."""
         return copy(self)  # of references alone, the one to the view among them
+
+    def attributes_of(self, item_ids: Sequence[str], names: Sequence[str]) -> dict[str, list[AttributeValue | None]]:
+        """Returns attributes by name, one value an item; None where the item has none, or is not held.
+
+        Raises:
+            InvalidQueryError: Items have no attributes, or none of some name.
+        """
+        return attribute_values(self._view, item_ids, names)
 
     def tell_apart(self, test: Test) -> None:
         """Makes the items that a test of ids picks a subset, and keeps it in step with every write; once an index.

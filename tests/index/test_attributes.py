@@ -28,6 +28,13 @@ ROWS: list[AttributeMap] = [
 ]
 
 
+VALUES = {
+    "color": ["red", None, "blue", None, "red"],
+    "tags": [("new", "é"), ("new",), None, None, ("old",)],
+    "size": [1.0, 2.5, None, None, 2.0**53],
+}
+
+
 @pytest.fixture
 def grown() -> GrowingAttributes:
     columns = GrowingAttributes(SPECS)
@@ -51,6 +58,9 @@ def check_rows(attributes: Attributes) -> None:
     assert rows_of(attributes, "size", (2.5, 2**53, 7)) == [1, 4]
     present = {name: bitmap.to_rows(column.present(), 5).tolist() for name, column in attributes.by_name().items()}
     assert present == {"color": [0, 2, 4], "tags": [0, 1, 4], "size": [0, 1, 4]}
+    for rows in ([0, 1, 2, 3, 4], [4, 0, 4], []):
+        found = {name: attributes.values_at(name, np.array(rows, dtype=np.int64)) for name in VALUES}
+        assert found == {name: [values[row] for row in rows] for name, values in VALUES.items()}
 
 
 def test_growing_and_frozen_columns_answer_alike(grown: GrowingAttributes) -> None:
@@ -75,6 +85,7 @@ def test_reader_of_fewer_rows_does_not_see_later_ones(grown: GrowingAttributes) 
         assert rows_of(attributes, "tags", ("new",)) == [0, 1]
         assert rows_of(attributes, "size", (1,)) == [0]
     assert len(rows_of(grown.until(505), "color", ("red",))) == 502
+    assert grown.until(505).values_at("color", np.array([504, 1])) == ["red", None]
 
 
 def test_frozen_takes_rows_in_another_order_and_leaves_out_others(grown: GrowingAttributes) -> None:
@@ -83,6 +94,7 @@ def test_frozen_takes_rows_in_another_order_and_leaves_out_others(grown: Growing
     assert rows_of(some, "tags", ("new",)) == [1, 2]
     assert rows_of(some, "tags", ("old",)) == [0]
     assert rows_of(some, "size", (1,)) == [2]
+    assert some.values_at("tags", np.arange(3)) == [("old",), ("new",), ("new", "é")]
     labels = some.columns[0]
     assert isinstance(labels, InvertedLabels)
     assert labels.label_bytes.tobytes() == b"red"  # nothing is kept of a label that no row has
@@ -95,6 +107,7 @@ def test_taken_rows_go_on_growing(grown: GrowingAttributes) -> None:
     assert rows_of(taken.until(4), "color", ("red", "blue")) == [1, 2]
     assert rows_of(taken.until(4), "tags", ("old",)) == [1, 2]
     assert rows_of(taken.until(4), "size", (2.5,)) == [0, 2]
+    assert taken.until(4).values_at("color", np.arange(4)) == [None, "red", "blue", None]
     assert rows_of(grown.taken(np.empty(0, dtype=np.int64)).until(0), "tags", ("old",)) == []
 
 
@@ -135,6 +148,11 @@ def test_saved_columns_are_read_as_they_were(grown: GrowingAttributes, tmp_path:
     assert loaded is not None
     assert loaded.specs == SPECS
     check_rows(loaded)
+
+
+def test_values_of_an_unknown_column_are_refused(grown: GrowingAttributes) -> None:
+    with pytest.raises(InvalidQueryError, match="'colour' is no column; known columns are color"):
+        grown.frozen().values_at("colour", np.arange(2))
 
 
 @pytest.mark.parametrize("specs", [SPECS, ()])
