@@ -60,6 +60,7 @@ class RecallQuery:
         exact: Whether to search exhaustively.
         filter: What must hold for an item to be returned; None means nothing.
         attributes: Names of the attributes to return with the items.
+        channels: Sources of candidates, each once, whose items are taken in turn; none means `SERVED` alone.
     """
 
     user_id: str | None = None
@@ -73,6 +74,7 @@ class RecallQuery:
     exact: bool = False
     filter: Condition | None = None
     attributes: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
 
 
 class SimilarBy(Enum):
@@ -120,6 +122,7 @@ class Result:
         sequence: Last write that the answer reflects.
         short_reason: Why there are fewer than `limit`; empty otherwise.
         answered_from: What the user vector was made from.
+        item_channels: Whose each item is; none where the query has no channels.
         attributes: By name of those asked for, one value an item; None where the item has none.
     """
 

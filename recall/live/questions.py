@@ -1,0 +1,165 @@
+"""Queries with everything filled in that a search needs: what is stored of the user, and what may be returned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from index.conditions import Condition
+from index.live import LiveIndex
+from index.protocols import FloatArray, SearchOptions
+from recall.errors import FieldViolation, InvalidRequestError
+from recall.live.attributes import checked_filter
+from recall.live.availability import narrowed
+from recall.live.generation import Generation
+from recall.live.item_vectors import known_features
+from recall.live.query import AnsweredFrom, RecallQuery
+from recall.live.users import UserStore
+from recall.model.embedding import UserInput
+from recall.schema import FeatureMap
+
+_MAX_STORED_HISTORY = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A query with what is stored of its user filled in.
+
+    Attributes:
+        query: As asked.
+        user: What the user tower reads.
+        history: All items of the history, held or not, oldest first.
+        recent: Those behind the history that the user tower reads.
+        options: What may be returned.
+        answered_from: What the answer is made from.
+    """
+
+    query: RecallQuery
+    user: UserInput
+    history: tuple[str, ...]
+    recent: Sequence[str]
+    options: SearchOptions
+    answered_from: AnsweredFrom
+
+
+def check_queries(generation: Generation, queries: Sequence[RecallQuery], *, path: str = "") -> None:
+    """Checks that queries fit what is served.
+
+    Args:
+        generation: What is served.
+        queries: What is asked.
+        path: Name of the list in the request, whose elements the paths of violations begin with; empty where the one
+            query is the request.
+
+    Raises:
+        InvalidRequestError: Given features or a vector do not fit the model, or a filter the attributes of items; all
+            such fields of all queries are listed.
+        NotReadyError: There is a filter, and the snapshot holds no attributes.
+    """
+    violations: list[FieldViolation] = []
+    for position, query in enumerate(queries):
+        found = [*_feature_violations(generation, query), *_filter_violations(generation, query.filter)]
+        if query.vector is not None and not _fits(query.vector, generation.model.dim):
+            text = f"it has shape {list(query.vector.shape)}, or is zero or not finite"
+            cure = f"send {generation.model.dim} finite numbers"
+            found.append(FieldViolation(field="vector", description=f"{text}; {cure}"))
+        prefix = f"{path}[{position}]." if path else ""
+        violations += [replace(violation, field=f"{prefix}{violation.field}") for violation in found]
+    if violations:
+        raise InvalidRequestError(violations)
+
+
+def questions_of(
+    generation: Generation, queries: Sequence[RecallQuery], users: UserStore | None, *, available: Condition | None
+) -> list[Question]:
+    """Returns one question a query.
+
+    Args:
+        generation: What is served.
+        queries: What is asked, checked.
+        users: Where users are stored; None where every query brings all that is known.
+        available: What holds for the items that are available now; None where all are.
+
+    Raises:
+        CatalogError: What is stored of a user cannot be read.
+    """
+    histories = [_history(query, users) for query in queries]
+    recent = [_recent(generation, query, h) for query, h in zip(queries, histories, strict=True)]
+    vectors = _gathered(generation.index, recent)
+    questions = []
+    for query, history, read, known in zip(queries, histories, recent, vectors, strict=True):
+        user = UserInput(user_id=query.user_id, features=_features(generation, query, users), history=known)
+        exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
+        options = SearchOptions(
+            exclude=exclude,
+            candidates=query.candidates,
+            exact=query.exact,
+            filter=narrowed(query.filter, available),
+        )
+        source = _source(generation, query, user)
+        question = Question(query=query, user=user, history=history, recent=read, options=options, answered_from=source)
+        questions.append(question)
+    return questions
+
+
+def _feature_violations(generation: Generation, query: RecallQuery) -> list[FieldViolation]:
+    if query.features is None or query.vector is not None:
+        return []
+    problems = known_features(generation.model.schema.user_features, query.features).problems
+    return [FieldViolation(field=f"features.{name}", description=text) for name, text in problems.items()]
+
+
+def _filter_violations(generation: Generation, condition: Condition | None) -> Sequence[FieldViolation]:
+    try:
+        checked_filter(generation, condition)
+    except InvalidRequestError as error:
+        return error.violations
+    return ()
+
+
+def _fits(vector: FloatArray, dim: int) -> bool:
+    return vector.shape == (dim,) and bool(np.isfinite(vector).all() and vector.any())
+
+
+def _history(query: RecallQuery, users: UserStore | None) -> tuple[str, ...]:
+    if query.history is not None or query.user_id is None or users is None:
+        return query.history or ()
+    return users.history(query.user_id, _MAX_STORED_HISTORY)
+
+
+def _features(generation: Generation, query: RecallQuery, users: UserStore | None) -> FeatureMap:
+    if query.vector is not None:
+        return {}
+    features = query.features
+    if features is None and users is not None and query.user_id is not None:
+        features = users.get_user(query.user_id)
+    # What does not fit this model is as good as missing: where it was given, it was refused before.
+    return known_features(generation.model.schema.user_features, features or {}).features
+
+
+def _recent(generation: Generation, query: RecallQuery, history: tuple[str, ...]) -> list[str]:
+    """Returns the latest items of the history that the index holds, oldest first."""
+    max_history = generation.model.max_history
+    if query.vector is not None or max_history <= 0:
+        return []
+    return [item_id for item_id in history if item_id in generation.index][-max_history:]
+
+
+def _gathered(index: LiveIndex, histories: Sequence[Sequence[str]]) -> list[FloatArray]:
+    """Returns the vectors of each history, [num_held, dim], read in one call."""
+    vectors, held = index.gather([item_id for history in histories for item_id in history])
+    owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])[held]
+    ends = np.cumsum(np.bincount(owners, minlength=len(histories)))
+    return np.split(vectors, ends[:-1])
+
+
+def _source(generation: Generation, query: RecallQuery, user: UserInput) -> AnsweredFrom:
+    if query.vector is not None:
+        return AnsweredFrom.VECTOR
+    if len(user.history):
+        return AnsweredFrom.HISTORY
+    if user.features or (query.user_id is not None and generation.model.knows_user(query.user_id)):
+        return AnsweredFrom.FEATURES
+    return AnsweredFrom.POPULARITY
