@@ -166,18 +166,21 @@ def test_audit_rests_once_its_share_of_the_time_is_used(generation_of, monkeypat
         check(sample)
 
     audit._check = check_for_a_second
-    audit.answered(Retriever(None), generation, _queries(3))
+    audit.answered(Retriever(None), generation, _queries(6))
     audit.look()  # no time has passed in which it could have worked
-    assert len(audit._waiting) == 3
+    assert len(audit._waiting) == 6
     seconds[0] += 0.5
     audit.look()  # .05 s of credit, used up with .95 s more
-    assert len(audit._waiting) == 2
+    assert len(audit._waiting) == 5
     seconds[0] += 8.4  # and the second of the work itself: .94 s of credit
     audit.look()
-    assert len(audit._waiting) == 2
+    assert len(audit._waiting) == 5
     seconds[0] += 0.2
     audit.look()
-    assert len(audit._waiting) == 1
+    assert len(audit._waiting) == 4
+    seconds[0] += 100.0  # of which no more than a second counts
+    audit.look()
+    assert len(audit._waiting) == 3
 
 
 def test_figures_are_of_the_last_recalls(generation_of):
