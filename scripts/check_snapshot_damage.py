@@ -185,7 +185,7 @@ class _Bench:
         set_current(self._root, name)
 
     def _load(self, folder: Path) -> Generation:
-        return load_generation(folder, catalog_uuid=self._catalog.uuid, load_model=self._model)
+        return load_generation(folder, lineage=self._catalog.lineage, load_model=self._model)
 
     def _model(self, folder: Path) -> Embedder:
         """Loads a model, one that was loaded before only if its files changed: that takes most of a round."""

@@ -83,7 +83,7 @@ def test_snapshot_loads_with_its_base_index(folder: Path, kind: str) -> None:
     from recall.live.snapshot import load_generation
 
     expected = json.loads((folder.parents[1] / "expected.json").read_text(encoding="utf-8"))
-    generation = load_generation(folder, catalog_uuid=None)
+    generation = load_generation(folder, lineage=None)
     assert generation.index.base.kind == kind
     assert generation.model.model_id == expected["model_id"]
     # Before the last two writes: "late" was not yet written and i10 not yet deleted.

@@ -239,7 +239,7 @@ def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
     folder = tables.folder
     part = EvaluatedPart(data=folder.schema.name, path=folder.path, split=tables.split, part=request.split)
     if request.snapshot is not None:
-        generation = load_generation(request.snapshot, catalog_uuid=None)
+        generation = load_generation(request.snapshot, lineage=None)
         refuse_other_split(request.snapshot / MODEL, part)
         return generation
     assert request.model is not None

@@ -7,10 +7,8 @@ last, when the snapshot is whole and synced.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +23,16 @@ from index.live import LiveIndex
 from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from index.sparse import SparseIndex
-from recall.errors import BusyError, ConfigError
+from recall.errors import ConfigError
 from recall.live.attributes import indexed_attributes, snapshot_columns
 from recall.live.availability import without_empty_windows
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
 from recall.live.generation import Embedder, Generation, load_model
 from recall.live.item_vectors import ItemVectors, embed_stored
+from recall.live.lineage import Lineage
 from recall.live.popularity import Popularity
-from recall.live.snapshot import SnapshotContent, next_name, remove_old, write_snapshot
+from recall.live.snapshot import SnapshotContent, next_name, only_writer, remove_old, write_snapshot
 from recall.live.twin_search import stored_token_sets
 from recall.live.twin_tables import TwinTables
 from recall.model.token_sets import TokenSets, content_specs
@@ -41,7 +40,6 @@ from recall.progress import Progress, silent
 from recall.schema import FeatureMap
 
 _logger = logging.getLogger(__name__)
-_LOCK = ".rebuild.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +99,8 @@ def rebuild_with(
     config = config or RebuildConfig()
     report = progress if progress is not None else silent
     _make_root(out)
-    with _only_rebuild(out), Catalog.open(catalog) as opened:
-        _refuse_another_catalog(out, opened.uuid)
+    with only_writer(out), Catalog.open(catalog) as opened:
+        _refuse_another_catalog(out, opened.lineage)
         content = _collected(opened, loaded, config, report)
         folder = out / next_name(out, loaded.model.model_id)
         report("index", 0, len(content.item_ids))
@@ -231,15 +229,18 @@ def _served(out: Path) -> list[str]:
     return [] if name is None else [name]
 
 
-def _refuse_another_catalog(out: Path, catalog_uuid: str) -> None:
-    """Two catalogues in one folder would take `CURRENT`, and in time every snapshot, from each other's servers."""
+def _refuse_another_catalog(out: Path, lineage: Lineage) -> None:
+    """Two catalogues in one folder would take `CURRENT`, and in time every snapshot, from each other's servers.
+
+    A restored one goes on in the folder of the one that it was copied from.
+    """
     for name in snapshot_names(out):
         try:
             found = read_manifest(out / name).facts.get("catalog_uuid")
         except (SnapshotDamagedError, SnapshotMismatchError):
             continue  # says nothing that could be trusted
-        if found != catalog_uuid:
-            seen = f"{out / name} was made from catalogue {found}, not from {catalog_uuid}"
+        if not lineage.is_of_family(str(found)):
+            seen = f"{out / name} was made from catalogue {found}, not from {lineage.uuid}"
             raise SnapshotMismatchError(f"{seen}; name another folder, or remove it")
 
 
@@ -248,16 +249,3 @@ def _make_root(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{out} cannot be made a folder of snapshots: {error.strerror}; name another") from error
-
-
-@contextmanager
-def _only_rebuild(out: Path) -> Iterator[None]:
-    path = out / _LOCK
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(
-                f"another rebuild is writing to {out} and holds {path.name}; wait for it, or stop it"
-            ) from error
-        yield

@@ -94,7 +94,7 @@ def recommend(
     if not 1 <= request.k <= MAX_LIMIT:
         raise ConfigError(f"k is {request.k}; want 1 to {MAX_LIMIT:,}")
     users = FolderUsers(request.data, request.interactions)
-    generation = load_generation(request.snapshot, catalog_uuid=None, load_model=load_model)
+    generation = load_generation(request.snapshot, lineage=None, load_model=load_model)
     run = _Run(generation, users, request.k)
     write_batches(out, run.frames(progress or silent), SCHEMA)
     return RecommendSummary(

@@ -104,7 +104,7 @@ class RecallSystem:
         opened = Catalog.open(catalog)
 
         def load(folder: Path) -> Generation:
-            generation = load_generation(folder, catalog_uuid=opened.uuid, load_model=load_model)
+            generation = load_generation(folder, lineage=opened.lineage, load_model=load_model)
             ready = explorable(generation) if config.fresh_share else generation
             warm(ready, fresh_share=config.fresh_share)
             return ready

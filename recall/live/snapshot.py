@@ -21,10 +21,12 @@ snapshots made before there were twins lack it), `skipped.json` an object of rea
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +44,10 @@ from index.rows import RowTable
 from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, verify, write_folder, write_manifest
 from index.space import load_space, save_space
 from index.sparse import SparseIndex
+from recall.errors import BusyError
 from recall.live.availability import Windows, with_windows
 from recall.live.generation import Embedder, Generation, ModelLoader, load_model
+from recall.live.lineage import Lineage
 from recall.live.popularity import Popularity
 from recall.live.tuning import TuningFacts
 from recall.live.twin_tables import TwinTables
@@ -53,6 +57,7 @@ from recall.validation import one_line
 _logger = logging.getLogger(__name__)
 
 CONTENT_VERSION = 1
+_LOCK = ".rebuild.lock"
 MODEL, ROWS, SKIPPED, TWO_TOWER = "model", "rows", "skipped.json", "spaces/two_tower"
 CONTENT = "spaces/content"
 TWINS = "twins"
@@ -173,26 +178,23 @@ def write_snapshot(folder: Path, content: SnapshotContent, built: Built) -> None
     write_folder(folder, fill)
 
 
-def load_generation(folder: Path, *, catalog_uuid: str | None, load_model: ModelLoader = load_model) -> Generation:
+def load_generation(folder: Path, *, lineage: Lineage | None, load_model: ModelLoader = load_model) -> Generation:
     """Checks and loads a snapshot; its vectors stay on disk, mapped.
 
     Args:
         folder: The snapshot.
-        catalog_uuid: The catalogue that is served with it; None takes the snapshot of any, to evaluate it.
+        lineage: The catalogue that is served with it; None takes the snapshot of any, to evaluate it.
         load_model: How the model is loaded from its artifact.
 
     Raises:
         SnapshotDamagedError: A part is missing or damaged.
-        SnapshotMismatchError: It belongs to another catalogue or format, its vectors to another model, or it lacks the
-            bags that its model needs.
+        SnapshotMismatchError: It belongs to another catalogue or format, reflects writes that a restored one lost, its
+            vectors belong to another model, or it lacks the bags that its model needs.
         ArtifactError: The model cannot be used.
     """
     facts = _read_facts(folder, verify(folder).facts)
-    if catalog_uuid is not None and facts.catalog_uuid != catalog_uuid:
-        raise SnapshotMismatchError(
-            f"{folder} was made from catalogue {facts.catalog_uuid}, not from {catalog_uuid}; "
-            "serve it with its own catalogue, or rebuild from this one into another folder"
-        )
+    if lineage is not None and (reason := lineage.refusal(facts.catalog_uuid, facts.sequence)):
+        raise SnapshotMismatchError(f"{folder} {reason}")
     model = load_model(folder / facts.parts.model)
     rows = RowTable.load(folder / facts.parts.rows)
     vectors, base = load_space(folder / facts.parts.spaces["two_tower"])
@@ -238,6 +240,24 @@ def _twins(folder: Path, part: str | None, item_ids: Sequence[str]) -> LiveTwins
 def next_name(root: Path, model_id: str) -> str:
     """Returns the name of the next snapshot below `root`."""
     return f"{next_build_number(root):06}-{model_id[:12]}"
+
+
+@contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Holds the lock of a folder of snapshots, which whoever adds or removes one takes.
+
+    Raises:
+        BusyError: Another process has it.
+    """
+    path = root / _LOCK
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(
+                f"another rebuild is writing to {root} and holds {path.name}; wait for it, or stop it"
+            ) from error
+        yield
 
 
 def remove_old(root: Path, keep: int, *, spare: Sequence[str]) -> list[str]:

@@ -146,7 +146,7 @@ def test_snapshot_from_before_there_were_attributes_says_so(version: str) -> Non
     from recall.live.retriever import Retriever
 
     folder = min((SAMPLES / version / "snapshots").glob("0*"))
-    generation = load_generation(folder, catalog_uuid=None)
+    generation = load_generation(folder, lineage=None)
     query = RecallQuery(history=("i1",), filter=Equals("brand", "brand1"))
     wanted = f"snapshot {folder.name}: filter compares 'brand', but this index or snapshot holds no attributes; rebuild"
     with pytest.raises(NotReadyError, match=wanted):

@@ -154,7 +154,7 @@ def test_a_snapshot_holds_no_columns_of_windows_where_no_item_has_one(deployment
     second = deployment.root / deployment.rebuild()
     size = [len(list((folder / "rows").glob("attribute_*"))) for folder in (first, second)]
     assert size[1] - size[0] == 2
-    loaded = [load_generation(folder, catalog_uuid=None, load_model=load_model) for folder in (first, second)]
+    loaded = [load_generation(folder, lineage=None, load_model=load_model) for folder in (first, second)]
     assert [generation.windows.exist for generation in loaded] == [False, True]
     assert [FROM in (g.index.columns or ()) for g in loaded] == [True, True]
 

@@ -246,7 +246,7 @@ def test_snapshot_holds_the_bags_of_its_rows(place, artifact, flip_byte):
         "two_tower": "spaces/two_tower",
         "content": "spaces/content",
     }
-    generation = load_generation(folder, catalog_uuid=None)
+    generation = load_generation(folder, lineage=None)
     bags, held = generation.index.gather_bags(list(ITEMS))
     assert held.all()
     wanted = load_artifact(artifact).encode_items(list(ITEMS), list(ITEMS.values())).bags
@@ -257,7 +257,7 @@ def test_snapshot_holds_the_bags_of_its_rows(place, artifact, flip_byte):
         assert np.array_equal(bags.weights[part], wanted.weights[whole][order])
     flip_byte(folder / "spaces" / "content" / "weights.npy")
     with pytest.raises(SnapshotDamagedError, match=r"spaces/content/weights\.npy"):
-        load_generation(folder, catalog_uuid=None)
+        load_generation(folder, lineage=None)
 
 
 def test_snapshot_without_the_bags_that_its_model_needs_is_refused(place, tmp_path):
@@ -270,7 +270,7 @@ def test_snapshot_without_the_bags_that_its_model_needs_is_refused(place, tmp_pa
         return model
 
     with pytest.raises(SnapshotMismatchError, match=r"without content, but model .* has a sparse part: rebuild"):
-        load_generation(folder, catalog_uuid=None, load_model=load_model)
+        load_generation(folder, lineage=None, load_model=load_model)
 
 
 def test_share_of_unseen_items_counts_what_training_saw(place, artifact):

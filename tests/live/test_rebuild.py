@@ -13,13 +13,14 @@ from index.snapshot import current, read_manifest, set_current, snapshot_names
 from recall.errors import ArtifactError, BusyError, CatalogError, ConfigError
 from recall.live.catalog import Catalog
 from recall.live.config import RebuildConfig
+from recall.live.lineage import Lineage
 from recall.live.rebuild import rebuild
 from recall.live.records import InteractionRecord
 from recall.live.snapshot import load_generation
 
 
 def load(deployment, name, catalog, load_model):
-    return load_generation(deployment.root / name, catalog_uuid=catalog.uuid, load_model=load_model)
+    return load_generation(deployment.root / name, lineage=catalog.lineage, load_model=load_model)
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "lsh"])
@@ -177,13 +178,13 @@ def test_folder_of_another_catalogue_is_refused_and_stays_as_it_is(deployment, c
 
 def test_load_takes_any_catalogue_where_none_is_named(deployment, load_model):
     folder = deployment.root / deployment.rebuild()
-    assert load_generation(folder, catalog_uuid=None, load_model=load_model).snapshot == folder.name
+    assert load_generation(folder, lineage=None, load_model=load_model).snapshot == folder.name
 
 
 def test_load_refuses_a_snapshot_of_another_catalogue(deployment, catalog, load_model):
     name = deployment.rebuild()
     with pytest.raises(SnapshotMismatchError, match=f"made from catalogue {catalog.uuid}, not from other"):
-        load_generation(deployment.root / name, catalog_uuid="other", load_model=load_model)
+        load_generation(deployment.root / name, lineage=Lineage(uuid="other"), load_model=load_model)
 
 
 @pytest.mark.parametrize("part", ["model/model.txt", "rows/ids.npy", "spaces/two_tower/vectors.npy", "skipped.json"])
@@ -199,7 +200,7 @@ def test_load_refuses_a_model_that_did_not_make_the_vectors(deployment, catalog,
     name = deployment.rebuild()
     with pytest.raises(SnapshotMismatchError, match="rebuild"):
         load_generation(
-            deployment.root / name, catalog_uuid=catalog.uuid, load_model=lambda _: make_model(model_id="b" * 64)
+            deployment.root / name, lineage=catalog.lineage, load_model=lambda _: make_model(model_id="b" * 64)
         )
 
 

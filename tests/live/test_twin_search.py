@@ -139,7 +139,7 @@ def test_snapshot_names_the_part_and_a_damaged_one_is_refused(deployment, stored
     assert names == [f"twins/{name}" for name in TWIN_FILES]
     flip_byte(folder / "twins" / "keys.npy")
     with pytest.raises(SnapshotDamagedError, match=r"twins/keys\.npy has SHA-256"):
-        load_generation(folder, catalog_uuid=catalog.uuid, load_model=load_model)
+        load_generation(folder, lineage=catalog.lineage, load_model=load_model)
 
 
 def test_without_twins_in_the_snapshot_the_cure_is_named_and_all_else_is_served(make_generation, make_item):
