@@ -1,4 +1,4 @@
-"""Attributes of stored items as an index takes them, and the check of filters over them.
+"""Attributes of stored items as an index takes them and answers hold them, and the check of filters over them.
 
 A column takes the item's attribute of that name, or where it has none the feature of that name: one that is both need
 not be sent twice. A table may read one integer column as a number and as a category, so either is taken for the other.
@@ -8,9 +8,9 @@ A value that fits neither way counts as missing, so that no stored item can stop
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from index.attributes import AttributeMap, ColumnKind, ColumnSpec
+from index.attributes import AttributeMap, AttributeValue, ColumnKind, ColumnSpec, known_columns
 from index.conditions import Condition, Value
 from index.errors import InvalidQueryError
 from index.filtering import check_condition
@@ -37,7 +37,7 @@ def snapshot_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
 def served_columns(generation: Generation, schema: DataSchema) -> tuple[ColumnSpec, ...]:
     """Returns the attributes that a request may name: those of the index, of the catalogue where it holds none."""
     columns = generation.index.columns
-    if columns is None or not generation.is_filterable:
+    if columns is None or not _holds_attributes(generation):
         return indexed_columns(schema)
     return tuple(column for column in columns if column not in (FROM, UNTIL))
 
@@ -64,7 +64,7 @@ def checked_filter(generation: Generation, condition: Condition | None) -> Condi
     """
     if condition is None:
         return None
-    is_filterable = generation.is_filterable and generation.index.columns is not None
+    is_filterable = _holds_attributes(generation)
     try:
         if not is_filterable:
             check_condition(condition, None)
@@ -74,6 +74,60 @@ def checked_filter(generation: Generation, condition: Condition | None) -> Condi
             raise NotReadyError(f"snapshot {generation.snapshot or '(in memory)'}: {error}") from error
         raise InvalidRequestError([FieldViolation(field="filter", description=str(error))]) from error
     return condition
+
+
+def returned_attributes(
+    generation: Generation, item_ids: Sequence[str], names: Sequence[str]
+) -> Mapping[str, Sequence[AttributeValue | None]]:
+    """Returns the attributes of the items of an answer, from the index that gave it; none where that holds none.
+
+    Args:
+        generation: What answered, as it was then (`Generation.at_one_moment`).
+        item_ids: The items.
+        names: The attributes asked for.
+
+    Raises:
+        InvalidRequestError: There is no such attribute.
+    """
+    if not names or not _holds_attributes(generation):
+        return {}
+    try:
+        return generation.index.attributes_of(item_ids, names)
+    except InvalidQueryError as error:
+        raise InvalidRequestError([FieldViolation(field="attributes", description=str(error))]) from error
+
+
+def stored_attributes(
+    schema: DataSchema, stored: Mapping[str, StoredItem], item_ids: Sequence[str], names: Sequence[str]
+) -> Mapping[str, Sequence[AttributeValue | None]]:
+    """Returns the same from the catalogue, for what is served without attributes: it may be ahead of the index.
+
+    Args:
+        schema: Columns of the catalogue.
+        stored: Items of the catalogue by id; others have no value.
+        item_ids: The items.
+        names: The attributes asked for.
+
+    Raises:
+        InvalidRequestError: There is no such attribute.
+    """
+    specs = {spec.name: spec for spec in indexed_columns(schema)}
+    unknown = [name for name in names if name not in specs]
+    if unknown:
+        text = f"{unknown[0]!r} is no attribute; {known_columns(tuple(specs.values()))}"
+        raise InvalidRequestError([FieldViolation(field="attributes", description=text)])
+    rows = dict(zip(stored, indexed_attributes([specs[name] for name in names], list(stored.values())), strict=True))
+    return {name: [_shown(rows.get(item_id, {}).get(name)) for item_id in item_ids] for name in names}
+
+
+def _holds_attributes(generation: Generation) -> bool:
+    return generation.is_filterable and generation.index.columns is not None
+
+
+def _shown(value: Value | Collection[str] | None) -> AttributeValue | None:
+    if value is None or isinstance(value, str):
+        return value
+    return float(value) if isinstance(value, int | float) else tuple(sorted(set(value))) or None
 
 
 def _value(item: StoredItem, column: ColumnSpec) -> Value | tuple[str, ...] | None:

@@ -21,9 +21,20 @@ MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999: a greater time is in another unit than seconds."""
 
 
+def value_to_message(value: FeatureValue) -> pb.FeatureValue:
+    """Returns one feature or attribute value as a message."""
+    if isinstance(value, str):
+        return pb.FeatureValue(string_value=value)
+    if isinstance(value, np.ndarray):
+        return pb.FeatureValue(float_list=pb.FloatList(values=value.tolist()))
+    if isinstance(value, tuple):
+        return pb.FeatureValue(string_list=pb.StringList(values=value))
+    return pb.FeatureValue(number_value=value)
+
+
 def features_to_messages(features: FeatureMap) -> dict[str, pb.FeatureValue]:
     """Returns one `recall.v1.FeatureValue` a feature, ready to become a map field."""
-    return {name: _to_message(value) for name, value in features.items()}
+    return {name: value_to_message(value) for name, value in features.items()}
 
 
 def item_to_message(
@@ -216,16 +227,6 @@ def _finite(value: FeatureValue) -> FeatureValue:
     if isinstance(value, np.ndarray) and not np.isfinite(value).all():
         raise ValueError(f"element {int(np.argmin(np.isfinite(value)))} is not finite; send finite numbers")
     return value
-
-
-def _to_message(value: FeatureValue) -> pb.FeatureValue:
-    if isinstance(value, str):
-        return pb.FeatureValue(string_value=value)
-    if isinstance(value, np.ndarray):
-        return pb.FeatureValue(float_list=pb.FloatList(values=value.tolist()))
-    if isinstance(value, tuple):
-        return pb.FeatureValue(string_list=pb.StringList(values=value))
-    return pb.FeatureValue(number_value=value)
 
 
 def _from_message(message: pb.FeatureValue) -> FeatureValue | None:

@@ -15,7 +15,7 @@ from functools import partial
 from index.conditions import Condition
 from index.protocols import SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
-from recall.live.attributes import checked_filter
+from recall.live.attributes import checked_filter, returned_attributes
 from recall.live.availability import narrowed
 from recall.live.channels import ChannelHits, answers, check_channels
 from recall.live.exploration import explorable
@@ -88,24 +88,25 @@ class Retriever:
         return generation.windows.honoured(self._clock(), partial(self._similar, generation, query))
 
     def _similar(self, generation: Generation, query: SimilarQuery, available: Condition | None) -> Result:
-        condition = narrowed(checked_filter(generation, query.filter), available)
+        moment, item_id = generation.at_one_moment(), query.item_id or ""
+        condition = narrowed(checked_filter(moment, query.filter), available)
         if query.by is SimilarBy.TWINS:
-            return twins_of(generation, query, condition)
-        sequence, item_id = generation.index.sequence, query.item_id or ""
+            return twins_of(moment, query, condition)
         if query.features is not None:
             options = SearchOptions(exclude=query.exclude, exact=query.exact, filter=condition)
-            features = _checked(generation.model.schema.item_features, query.features, path="item.features")
-            asked = described_item(generation, item_id, features, options)
+            features = _checked(moment.model.schema.item_features, query.features, path="item.features")
+            asked = described_item(moment, item_id, features, options)
         else:
             options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact, filter=condition)
-            asked = stored_item(generation, item_id, options)
-        hits = asked.search(generation.index, [0], query.limit)[0]
+            asked = stored_item(moment, item_id, options)
+        hits = asked.search(moment.index, [0], query.limit)[0]
         return Result(
             item_ids=hits.item_ids,
             scores=hits.scores,
-            model_id=generation.model.model_id,
-            sequence=sequence,
-            short_reason=short_reason(generation.index, options, limit=query.limit, num_found=len(hits.item_ids)),
+            model_id=moment.model.model_id,
+            sequence=moment.index.sequence,
+            short_reason=short_reason(moment.index, options, limit=query.limit, num_found=len(hits.item_ids)),
+            attributes=returned_attributes(moment, hits.item_ids, query.attributes),
         )
 
     def _recall(
@@ -140,6 +141,7 @@ def _result(moment: Generation, question: Question, answer: ChannelHits) -> Resu
         short_reason=reason,
         answered_from=question.answered_from,
         item_channels=answer.channels if query.channels else (),
+        attributes=returned_attributes(moment, hits.item_ids, query.attributes),
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from index.attributes import ColumnSpec
 from recall.errors import CatalogError, NotFoundError
 from recall.live.advisor import Evidence, advice_of
-from recall.live.attributes import served_columns
+from recall.live.attributes import served_columns, stored_attributes
 from recall.live.audit import RecallAudit
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
@@ -138,11 +138,12 @@ class RecallSystem:
 
     def recall(self, query: RecallQuery) -> Result:
         """Returns the best items for a user; see `Retriever.recall`."""
-        return self._audit.answered(self._retriever, self.generation, [query])[0]
+        (result,) = self._audit.answered(self._retriever, self.generation, [query])
+        return self._with_stored_attributes(query, result)
 
     def similar(self, query: SimilarQuery) -> Result:
         """Returns the neighbours of an item; see `Retriever.similar`."""
-        return self._retriever.similar(self.generation, query)
+        return self._with_stored_attributes(query, self._retriever.similar(self.generation, query))
 
     def upsert(
         self,
@@ -246,6 +247,13 @@ class RecallSystem:
         self._upkeep.close(timeout_seconds=_CLOSE_SECONDS)
         self._audit.close(timeout_seconds=_CLOSE_SECONDS)
         self._catalog.close()
+
+    def _with_stored_attributes(self, query: RecallQuery | SimilarQuery, result: Result) -> Result:
+        """Fills in from the catalogue what the index lacks: it has no attributes where the snapshot is of before them."""
+        if not query.attributes or result.attributes:
+            return result
+        stored = self._catalog.get_items(result.item_ids)
+        return replace(result, attributes=stored_attributes(self.schema, stored, result.item_ids, query.attributes))
 
     def _lag_seconds(self) -> float:
         try:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from index.conditions import Condition
+from index.live import LiveIndex
+from index.live_view import LiveView
 from index.protocols import Hits
 from recall.errors import FieldViolation, InvalidRequestError, NotFoundError, NotReadyError
+from recall.live.attributes import returned_attributes
 from recall.live.availability import described
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
@@ -22,7 +25,7 @@ def twins_of(generation: Generation, query: SimilarQuery, condition: Condition |
     """Returns the near-duplicates of an item, without itself; scores are Jaccard similarities.
 
     Args:
-        generation: What is served.
+        generation: What is served, at one moment.
         query: The question.
         condition: What must hold for an item to be returned, filter and windows both; None means nothing.
 
@@ -34,32 +37,35 @@ def twins_of(generation: Generation, query: SimilarQuery, condition: Condition |
     if generation.twins is None:
         snapshot = generation.snapshot or "what is served"
         raise NotReadyError(f"{snapshot} holds no twins; run `recall rebuild` and serve the snapshot that it makes")
-    sequence, view = generation.index.sequence, generation.twins.view()  # the sequence first: twins are ahead of it
+    view = generation.twins.view()
     tokens = _tokens(view, query)
     exclude = {*query.exclude, query.item_id or ""}
 
     def search(limit: int) -> Hits:
         return view.search(tokens, limit, exclude=exclude, exact=query.exact)
 
-    hits = search(query.limit) if condition is None else _passing(generation, search, query.limit, condition)
+    # Twins are written before the index is: what that does not hold yet is not visible yet.
+    held = generation.index if condition is None else generation.index.filtered(condition)
+    hits = _held(held, search, query.limit)
     found = f"{len(hits.item_ids)} found{described(condition)}"
     return Result(
         item_ids=hits.item_ids,
         scores=hits.scores,
         model_id=generation.model.model_id,
-        sequence=sequence,
+        sequence=generation.index.sequence,
         short_reason=""
         if len(hits.item_ids) >= query.limit
         else _short_reason(view.specs, len(tokens), what=f"{query.limit} items were wanted, {found}"),
+        attributes=returned_attributes(generation, hits.item_ids, query.attributes),
     )
 
 
-def _passing(generation: Generation, search: Callable[[int], Hits], limit: int, condition: Condition) -> Hits:
-    """Returns the best hits for which a condition holds; asks for twice as many where it does not for too many."""
-    held, wanted = generation.index.filtered(condition), limit
+def _held(index: LiveIndex | LiveView, search: Callable[[int], Hits], limit: int) -> Hits:
+    """Returns the best hits that an index holds; asks for twice as many where it does not hold too many."""
+    wanted = limit
     while True:
         hits = search(wanted)
-        places = [place for place, item_id in enumerate(hits.item_ids) if item_id in held][:limit]
+        places = [place for place, item_id in enumerate(hits.item_ids) if item_id in index][:limit]
         if len(places) == limit or len(hits.item_ids) < wanted:
             return Hits([hits.item_ids[place] for place in places], hits.scores[places])
         wanted *= 2

@@ -13,6 +13,7 @@ from recall.live.service import ItemView
 from recall.live.status import Status
 from recall.live.tuning import TuningFacts
 from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
+from recall.serving.attribute_messages import attribute_columns
 from recall.v1 import recall_pb2 as pb
 
 _ANSWERED_FROM = {
@@ -32,6 +33,7 @@ def recall_response(result: Result) -> pb.RecallResponse:
         sequence=result.sequence,
         short_reason=result.short_reason,
         answered_from=_ANSWERED_FROM[result.answered_from],
+        attributes=attribute_columns(result.attributes),
     )
 
 
@@ -43,6 +45,7 @@ def similar_response(result: Result) -> pb.SimilarItemsResponse:
         model_id=result.model_id,
         sequence=result.sequence,
         short_reason=result.short_reason,
+        attributes=attribute_columns(result.attributes),
     )
 
 

@@ -17,6 +17,7 @@ from recall.live.convert import check_id, features_from_message, item_from_messa
 from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, page_start
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
 from recall.schema import DataSchema
+from recall.serving.attribute_messages import attribute_violations
 from recall.serving.filter_requests import filter_from_message
 from recall.v1 import recall_pb2 as pb
 
@@ -38,7 +39,7 @@ def recall_query(
         request: The call's.
         schema: Columns of the catalogue.
         dim: Length of a user vector.
-        columns: Attributes that filters may compare.
+        columns: Attributes that the request may name.
 
     Raises:
         InvalidRequestError: Fields are invalid; all of them are listed.
@@ -56,7 +57,7 @@ def recall_query(
     violations += _id_violations(request.history.item_ids, "history.item_ids")
     violations += _id_violations(request.candidate_item_ids.item_ids, "candidate_item_ids.item_ids")
     condition, wrong = _filter(request, columns)
-    violations += wrong
+    violations += wrong + attribute_violations(request.attributes, columns, path="attributes")
     _refuse(violations)
     candidates = request.candidate_item_ids
     return RecallQuery(
@@ -70,13 +71,14 @@ def recall_query(
         exclude_history=request.exclude_history if request.HasField("exclude_history") else True,
         exact=request.exact,
         filter=condition,
+        attributes=tuple(request.attributes),
     )
 
 
 def similar_query(
     request: pb.SimilarItemsRequest, schema: DataSchema, *, columns: Sequence[ColumnSpec] = ()
 ) -> SimilarQuery:
-    """Returns the question of a `SimilarItems` call; `columns` are the attributes that filters may compare.
+    """Returns the question of a `SimilarItems` call; `columns` are the attributes that it may name.
 
     Raises:
         InvalidRequestError: Fields are invalid; all of them are listed.
@@ -84,7 +86,7 @@ def similar_query(
     violations = _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
     violations += _by_violations(request.by)
     condition, wrong_filter = _filter(request, columns)
-    violations += wrong_filter
+    violations += wrong_filter + attribute_violations(request.attributes, columns, path="attributes")
     item_id, features = None, None
     case = request.WhichOneof("of")
     if case == "item_id":
@@ -110,6 +112,7 @@ def similar_query(
         exact=request.exact,
         by=_SIMILAR_BY[request.by],
         filter=condition,
+        attributes=tuple(request.attributes),
     )
 
 
