@@ -80,9 +80,16 @@ class Deployment:
         )
         return Path(run_recall(arguments, log=self.folder / "rebuild.log").strip()).name
 
-    def serve(self) -> ServerProcess:
-        """Starts a server."""
-        return ServerProcess(self.snapshots, self.catalog, log=self.folder / "serve.log")
+    def serve(self, *, name: str = "serve", config: str = "") -> ServerProcess:
+        """Starts a server.
+
+        Args:
+            name: Of its configuration and its log.
+            config: Lines of `serve.toml`.
+        """
+        file = self.folder / f"{name}.toml"
+        file.write_text(config)
+        return ServerProcess(self.snapshots, self.catalog, log=file.with_suffix(".log"), config=file)
 
 
 @contextmanager

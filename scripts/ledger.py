@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from recall.client import ItemRecord, RecallClient
+from recall.client import ItemRecord
 from recall.schema import FeatureMap
 
 Change: TypeAlias = Mapping[str, FeatureMap | None]
@@ -74,6 +74,16 @@ class Ledger:
         return {item_id: entry for item_id, entry in before.items() if now.get(item_id) is entry}
 
 
+class WriteClient(Protocol):
+    """Where writes go: to one server, or to whichever of several there is."""
+
+    def upsert(self, items: Sequence[ItemRecord]) -> object:
+        """Inserts or replaces items, all or none."""
+
+    def delete(self, item_ids: Sequence[str]) -> object:
+        """Deletes items, all or none."""
+
+
 class Writer:
     """Upserts and deletes items of its own, a few at a time."""
 
@@ -85,7 +95,7 @@ class Writer:
         self._rng = np.random.default_rng(seed)
         self.num_acknowledged = 0
 
-    def write_until(self, stop: threading.Event, client: RecallClient) -> None:
+    def write_until(self, stop: threading.Event, client: WriteClient) -> None:
         """Writes until `stop` is set.
 
         Raises:
@@ -95,7 +105,7 @@ class Writer:
             self._write(client)
             self.num_acknowledged += 1
 
-    def _write(self, client: RecallClient) -> None:
+    def _write(self, client: WriteClient) -> None:
         size = self._rng.integers(1, _MAX_ITEMS_A_WRITE + 1)
         chosen = [str(item_id) for item_id in self._rng.choice(self._item_ids, size, replace=False)]
         if self._rng.random() < _DELETE_SHARE:

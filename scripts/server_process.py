@@ -56,20 +56,25 @@ def run_recall(arguments: Sequence[object], *, log: Path | None = None) -> str:
 class ServerProcess:
     """One `recall serve` process. As a context it is killed at the end where it still runs."""
 
-    def __init__(self, snapshots: Path, catalog: Path, *, log: Path, timeout_seconds: float = 120.0) -> None:
+    def __init__(
+        self, snapshots: Path, catalog: Path, *, log: Path, config: Path | None = None, timeout_seconds: float = 120.0
+    ) -> None:
         """Starts the process and returns once it answers.
 
         Args:
             snapshots: Folder of snapshots.
             catalog: The catalogue that they were made from.
             log: Takes stderr; written anew.
+            config: Its `serve.toml`; None takes the defaults.
             timeout_seconds: Longest wait for the start.
 
         Raises:
             ProcessError: It ended, or does not answer in time; it is killed then.
         """
         self._log = log
-        arguments = ("serve", "--snapshots", snapshots, "--catalog", catalog, "--port", 0)
+        arguments: tuple[object, ...] = ("serve", "--snapshots", snapshots, "--catalog", catalog, "--port", 0)
+        if config is not None:
+            arguments += ("--config", config)
         self._process = _started(arguments, stdout=subprocess.DEVNULL, log=log)
         try:
             deadline = time.perf_counter() + timeout_seconds

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +36,17 @@ def demo_folder(demo_run: tuple[Path, subprocess.CompletedProcess[str]]) -> Path
     folder, result = demo_run
     assert result.returncode == 0, result.stderr
     return folder
+
+
+@pytest.fixture
+def check(demo_folder: Path) -> Callable[..., dict[str, Any]]:
+    """Runs a check to its end and returns what it reports as JSON."""
+
+    def run(name: str, *arguments: object) -> dict[str, Any]:
+        source = ("--data", demo_folder / "data", "--model", demo_folder / "model")
+        result = _run(name, *source, *arguments, "--json", "-")
+        assert result.returncode == 0, result.stderr
+        report: dict[str, Any] = json.loads(result.stdout)
+        return report
+
+    return run

@@ -15,19 +15,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def check(run_script, demo_folder):
-    """Runs a check to its end and returns what it reports as JSON."""
-
-    def run(name, *arguments):
-        source = ("--data", demo_folder / "data", "--model", demo_folder / "model")
-        result = run_script(name, *source, *arguments, "--json", "-")
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
-
-    return run
-
-
 def test_every_unseen_item_is_found_at_once(check):
     report = check("check_cold_start.py", "--items", 100)
     assert (report["items"], report["found"], report["problems"]) == (100, 100, {})
