@@ -190,9 +190,13 @@ def set_current(root: Path, name: str) -> None:
     if not (root / name).is_dir():
         raise FileNotFoundError(f"{root / name} does not exist; CURRENT stays as it is")
     temporary = root / f".{CURRENT}.tmp-{os.getpid()}"
-    temporary.write_text(f"{name}\n", encoding="utf-8")
-    _sync(temporary)
-    temporary.replace(root / CURRENT)
+    try:
+        temporary.write_text(f"{name}\n", encoding="utf-8")
+        _sync(temporary)
+        temporary.replace(root / CURRENT)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     _sync(root)
 
 

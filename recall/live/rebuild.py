@@ -32,7 +32,7 @@ from recall.live.generation import Embedder, Generation, load_model
 from recall.live.item_vectors import ItemVectors, embed_stored
 from recall.live.lineage import Lineage
 from recall.live.popularity import Popularity
-from recall.live.snapshot import SnapshotContent, next_name, only_writer, remove_old, write_snapshot
+from recall.live.snapshot import SnapshotContent, current_held, next_name, only_writer, remove_old, write_snapshot
 from recall.live.twin_search import stored_token_sets
 from recall.live.twin_tables import TwinTables
 from recall.model.token_sets import TokenSets, content_specs
@@ -106,9 +106,11 @@ def rebuild_with(
         report("index", 0, len(content.item_ids))
         write_snapshot(folder, content, _built(content.vectors, config.index))
         report("index", len(content.item_ids), len(content.item_ids))
-        before = _served(out)
-        set_current(out, folder.name)
-        remove_old(out, config.keep_snapshots, spare=[folder.name, *before])
+        with current_held(out):
+            before = _served(out)
+            set_current(out, folder.name)
+            removed = remove_old(out, config.keep_snapshots, spare=[folder.name, *before])
+        _logger.info("%s is current; removed: %s", folder.name, ", ".join(removed) or "nothing")
     return folder
 
 

@@ -14,7 +14,6 @@ from recall.live.attributes import served_columns, stored_attributes
 from recall.live.audit import RecallAudit
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
-from recall.live.exploration import explorable
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.ingest import Ingest
 from recall.live.lag import Lag
@@ -23,12 +22,11 @@ from recall.live.periodic import Periodic
 from recall.live.query import RecallQuery, Result, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.retriever import Retriever
-from recall.live.snapshot import load_generation
 from recall.live.status import Reports, Status, status_of
 from recall.live.update_mask import UpdateMask
 from recall.live.upkeep import Upkeep
 from recall.live.vacuum import Vacuum
-from recall.live.warming import warm
+from recall.live.warming import load_warm
 from recall.live.watcher import FAILURES, FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
 from recall.live.writes import DeleteResult, RecordResult, RequestKey, WriteResult
 from recall.schema import DataSchema
@@ -104,10 +102,7 @@ class RecallSystem:
         opened = Catalog.open(catalog)
 
         def load(folder: Path) -> Generation:
-            generation = load_generation(folder, lineage=opened.lineage, load_model=load_model)
-            ready = explorable(generation) if config.fresh_share else generation
-            warm(ready, fresh_share=config.fresh_share)
-            return ready
+            return load_warm(folder, lineage=opened.lineage, fresh_share=config.fresh_share, load_model=load_model)
 
         try:
             first = load_first(snapshots, load)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,16 @@ from index.factory import Built
 from index.live import LiveIndex
 from index.protocols import FloatArray, RowArray
 from index.rows import RowTable
-from index.snapshot import MANIFEST, Json, next_build_number, snapshot_names, verify, write_folder, write_manifest
+from index.snapshot import (
+    CURRENT,
+    MANIFEST,
+    Json,
+    next_build_number,
+    snapshot_names,
+    verify,
+    write_folder,
+    write_manifest,
+)
 from index.space import load_space, save_space
 from index.sparse import SparseIndex
 from recall.errors import BusyError
@@ -192,7 +202,7 @@ def load_generation(folder: Path, *, lineage: Lineage | None, load_model: ModelL
             vectors belong to another model, or it lacks the bags that its model needs.
         ArtifactError: The model cannot be used.
     """
-    facts = _read_facts(folder, verify(folder).facts)
+    facts = verified_facts(folder)
     if lineage is not None and (reason := lineage.refusal(facts.catalog_uuid, facts.sequence)):
         raise SnapshotMismatchError(f"{folder} {reason}")
     model = load_model(folder / facts.parts.model)
@@ -260,15 +270,28 @@ def only_writer(root: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def current_held(root: Path) -> Iterator[None]:
+    """Waits for the right to move `CURRENT`, which takes moments: nobody removes or moves to a snapshot meanwhile."""
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove_old(root: Path, keep: int, *, spare: Sequence[str]) -> list[str]:
     """Removes all but the newest `keep` snapshots below `root` and what a killed rebuild left; returns their names.
 
     Args:
-        root: Folder of the snapshots; the caller holds its lock.
+        root: Folder of the snapshots; the caller holds its lock and `CURRENT`.
         keep: Newest snapshots to keep.
         spare: More names that stay, for example the one to roll back to.
     """
     old = [name for name in snapshot_names(root)[keep:] if name not in spare]
+    for path in root.glob(f".{CURRENT}.tmp-*"):
+        path.unlink(missing_ok=True)
     for name in [*old, *(path.name for path in root.glob(".*-*.tmp-*"))]:
         try:
             shutil.rmtree(root / name)
@@ -277,7 +300,23 @@ def remove_old(root: Path, keep: int, *, spare: Sequence[str]) -> list[str]:
     return old
 
 
-def _read_facts(folder: Path, facts: Mapping[str, Json]) -> SnapshotFacts:
+def verified_facts(folder: Path) -> SnapshotFacts:
+    """Checks every file of a snapshot and returns what its manifest states.
+
+    Raises:
+        SnapshotDamagedError: A part is missing or damaged.
+        SnapshotMismatchError: It is of another format.
+    """
+    return facts_of(folder, verify(folder).facts)
+
+
+def facts_of(folder: Path, facts: Mapping[str, Json]) -> SnapshotFacts:
+    """Returns what the manifest of a snapshot states, by name.
+
+    Raises:
+        SnapshotDamagedError: It is not what a rebuild states.
+        SnapshotMismatchError: It is of another format.
+    """
     if facts.get("content") != CONTENT_VERSION:
         raise SnapshotMismatchError(
             f"{folder} holds content version {facts.get('content')}, this program reads {CONTENT_VERSION}; rebuild"
