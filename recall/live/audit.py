@@ -4,7 +4,7 @@ A sampled recall is answered from one moment of the index (`LiveIndex.frozen`), 
 items available then. The exact answer comes later, in a background thread, from that same moment, user and second; so
 what is written, expires or is recorded in between is in neither answer, and the two differ by what the index missed
 alone. Recalls that never touch the approximate index say nothing about it and are left out: those asked to be exact or
-given an allow-list, and those answered from popularity.
+given an allow-list, those that name channels, and those answered from popularity.
 
 The audit never delays a recall: it runs at low priority, within a stated share of the time, and while its queue is full
 samples are dropped. Its figures are of the present base; a switch or a merge begins anew.
@@ -93,14 +93,16 @@ class RecallAudit:
         if self._thread is not None:
             self._thread.close(timeout_seconds=timeout_seconds)
 
-    def answered(self, retriever: Retriever, generation: Generation, queries: Sequence[RecallQuery]) -> list[Result]:
+    def answered(
+        self, retriever: Retriever, generation: Generation, queries: Sequence[RecallQuery], *, path: str = ""
+    ) -> list[Result]:
         """Returns what `Retriever.recall` does, and samples it."""
         chosen = [place for place, query in enumerate(queries) if self._is_chosen(query)]
         if not chosen or len(self._waiting) >= MAX_WAITING:
-            return retriever.recall(generation, queries)
+            return retriever.recall(generation, queries, path=path)
         moment = replace(generation, index=generation.index.frozen())
         held = retriever.at_one_moment()
-        results = held.recall(moment, queries)
+        results = held.recall(moment, queries, path=path)
         for place in chosen:
             self._offer(_Sample(query=queries[place], served=results[place], generation=moment, retriever=held))
         return results
@@ -120,7 +122,7 @@ class RecallAudit:
             self._credit_seconds -= time.perf_counter() - start
 
     def _is_chosen(self, query: RecallQuery) -> bool:
-        if not self._config.audit_share or query.exact or query.candidates is not None:
+        if not self._config.audit_share or query.exact or query.candidates is not None or query.channels:
             return False
         return self._random.random() < self._config.audit_share
 

@@ -17,7 +17,10 @@ from index.protocols import SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.attributes import checked_filter, returned_attributes
 from recall.live.availability import narrowed
+from recall.live.barriers import ItemFacts
 from recall.live.channels import ChannelHits, answers, check_channels
+from recall.live.explain import explained
+from recall.live.explanation import Explanation
 from recall.live.exploration import explorable
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
@@ -76,6 +79,35 @@ class Retriever:
         if self._fresh_share and generation.unseen_popularity is None:
             generation = explorable(generation)  # a server does so when it loads the generation
         return generation.windows.honoured(self._clock(), partial(self._recall, generation, queries))
+
+    def explain(
+        self, generation: Generation, query: RecallQuery, item_id: str, *, facts: Callable[[str], ItemFacts]
+    ) -> Explanation:
+        """Returns why an item is or is not in the answer to a recall, which it answers for that.
+
+        Args:
+            generation: What is served.
+            query: The recall; its channels and attributes play no part.
+            item_id: The item.
+            facts: Tells what is stored of it; asked after the index is read.
+
+        Raises:
+            InvalidRequestError: Given features do not fit the model, or a filter the attributes of items.
+            NotReadyError: There is a filter, and the snapshot holds no attributes.
+            CatalogError: What is stored cannot be read.
+        """
+        check_queries(generation, [query], path="")
+        if self._fresh_share and generation.unseen_popularity is None:
+            generation = explorable(generation)
+        now = self._clock()
+
+        def ask(available: Condition | None) -> Explanation:
+            moment = generation.at_one_moment()
+            (question,) = questions_of(moment, [query], self._users, available=available)
+            ranking = Ranking(generation=moment, fresh_share=self._fresh_share)
+            return explained(ranking, question, facts(item_id), available=available, now=now)
+
+        return generation.windows.honoured(now, ask)
 
     def similar(self, generation: Generation, query: SimilarQuery) -> Result:
         """Returns the neighbours of a stored item, without itself, or of features that need not be stored.

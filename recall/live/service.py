@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from index.attributes import ColumnSpec
@@ -12,6 +13,7 @@ from recall.errors import CatalogError, NotFoundError
 from recall.live.advisor import Evidence, advice_of
 from recall.live.attributes import served_columns, stored_attributes
 from recall.live.audit import RecallAudit
+from recall.live.barriers import ItemFacts
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.generation import Generation, ModelLoader, load_model
@@ -136,6 +138,17 @@ class RecallSystem:
         (result,) = self._audit.answered(self._retriever, self.generation, [query])
         return self._with_stored_attributes(query, result)
 
+    def recall_batch(self, queries: Sequence[RecallQuery]) -> list[Result]:
+        """Returns one answer a query, all of one moment; see `Retriever.recall`."""
+        results = self._audit.answered(self._retriever, self.generation, queries, path="requests")
+        return list(map(self._with_stored_attributes, queries, results))
+
+    def explain(self, query: RecallQuery, item_id: str) -> Explanation:
+        """Returns why an item is or is not in the answer to a recall; see `Retriever.explain`."""
+        follower = self._ingest.follower
+        facts = partial(self._facts, follower.skipped)
+        return self._retriever.explain(follower.generation, query, item_id, facts=facts)
+
     def similar(self, query: SimilarQuery) -> Result:
         """Returns the neighbours of an item; see `Retriever.similar`."""
         return self._with_stored_attributes(query, self._retriever.similar(self.generation, query))
@@ -244,7 +257,7 @@ class RecallSystem:
         self._catalog.close()
 
     def _with_stored_attributes(self, query: RecallQuery | SimilarQuery, result: Result) -> Result:
-        """Fills in from the catalogue what the index lacks: it has no attributes where the snapshot is of before them."""
+        """Fills in from the catalogue what an index of a snapshot from before there were attributes lacks."""
         if not query.attributes or result.attributes:
             return result
         stored = self._catalog.get_items(result.item_ids)
@@ -256,6 +269,16 @@ class RecallSystem:
         except CatalogError:  # what is served can be told all the same
             committed = self._lag.committed
         return self._lag.note(committed=committed, visible=self.generation.index.sequence)
+
+    def _facts(self, skipped: Mapping[str, str], item_id: str) -> ItemFacts:
+        problem = skipped.get(item_id, "")
+        try:
+            stored = self._catalog.get_item(item_id)
+        except CatalogError:
+            if not problem:
+                raise
+            stored = None  # damaged, as the problem says
+        return ItemFacts(item_id=item_id, stored=stored, problem=problem)
 
     def _follow(self) -> None:
         try:

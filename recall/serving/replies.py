@@ -14,9 +14,10 @@ from recall.live.status import Status
 from recall.live.tuning import TuningFacts
 from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
 from recall.serving.attribute_messages import attribute_columns
+from recall.serving.channel_messages import channels_to_message
 from recall.v1 import recall_pb2 as pb
 
-_ANSWERED_FROM = {
+ANSWERED_FROM = {
     AnsweredFrom.VECTOR: pb.ANSWERED_FROM_VECTOR,
     AnsweredFrom.HISTORY: pb.ANSWERED_FROM_HISTORY,
     AnsweredFrom.FEATURES: pb.ANSWERED_FROM_FEATURES,
@@ -32,7 +33,8 @@ def recall_response(result: Result) -> pb.RecallResponse:
         model_id=result.model_id,
         sequence=result.sequence,
         short_reason=result.short_reason,
-        answered_from=_ANSWERED_FROM[result.answered_from],
+        answered_from=ANSWERED_FROM[result.answered_from],
+        item_channels=channels_to_message(result.item_channels),
         attributes=attribute_columns(result.attributes),
     )
 

@@ -18,6 +18,7 @@ from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, pag
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
 from recall.schema import DataSchema
 from recall.serving.attribute_messages import attribute_violations
+from recall.serving.channel_messages import channels_from_message
 from recall.serving.filter_requests import filter_from_message
 from recall.v1 import recall_pb2 as pb
 
@@ -58,6 +59,8 @@ def recall_query(
     violations += _id_violations(request.candidate_item_ids.item_ids, "candidate_item_ids.item_ids")
     condition, wrong = _filter(request, columns)
     violations += wrong + attribute_violations(request.attributes, columns, path="attributes")
+    channels, wrong = channels_from_message(request.channels, path="channels")
+    violations += wrong
     _refuse(violations)
     candidates = request.candidate_item_ids
     return RecallQuery(
@@ -71,6 +74,7 @@ def recall_query(
         exclude_history=request.exclude_history if request.HasField("exclude_history") else True,
         exact=request.exact,
         filter=condition,
+        channels=channels,
         attributes=tuple(request.attributes),
     )
 

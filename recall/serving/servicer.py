@@ -6,7 +6,7 @@ import grpc
 
 from recall.errors import UnavailableError
 from recall.live.service import RecallSystem
-from recall.serving import replies, requests, write_requests
+from recall.serving import batch_messages, replies, requests, write_requests
 from recall.serving.status import aborting
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
@@ -33,6 +33,14 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
             query = requests.recall_query(request, system.schema, dim=system.dim, columns=system.columns)
             self._wait(system, request.min_sequence, context)
             return replies.recall_response(system.recall(query))
+
+    def BatchRecall(self, request: pb.BatchRecallRequest, context: grpc.ServicerContext) -> pb.BatchRecallResponse:
+        """Answers many recalls in one call."""
+        with aborting(context):
+            system = self._attached()
+            queries = batch_messages.batch_queries(request, system.schema, dim=system.dim, columns=system.columns)
+            self._wait(system, batch_messages.batch_sequence(request), context)
+            return batch_messages.batch_response(system.recall_batch(queries))
 
     def SimilarItems(self, request: pb.SimilarItemsRequest, context: grpc.ServicerContext) -> pb.SimilarItemsResponse:
         """Returns the nearest neighbours of an item."""

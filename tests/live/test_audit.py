@@ -208,10 +208,10 @@ def test_a_new_base_begins_anew_and_drops_what_waits(generation_of):
 
 def test_a_failing_audit_is_logged_once_and_goes_on(generation_of, caplog):
     class Failing(Retriever):
-        def recall(self, generation, queries):
+        def recall(self, generation, queries, *, path=""):
             if queries[0].exact and len(audit._waiting) > 0:
                 raise RuntimeError("out of memory")
-            return super().recall(generation, queries)
+            return super().recall(generation, queries, path=path)
 
         def at_one_moment(self):
             return self
