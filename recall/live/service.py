@@ -16,6 +16,7 @@ from recall.live.audit import RecallAudit
 from recall.live.barriers import ItemFacts
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
+from recall.live.explanation import Explanation
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.ingest import Ingest
 from recall.live.lag import Lag
