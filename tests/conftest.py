@@ -84,6 +84,11 @@ def topic_direction() -> Callable[[str], FloatArray]:
     return _direction
 
 
+@pytest.fixture(scope="session")
+def topic_model() -> TopicModel:
+    return TopicModel()
+
+
 @pytest.fixture
 def open_system(tmp_path: Path) -> Callable[..., RecallSystem]:
     """Builds catalogue and snapshot: items a0..a3 about a, b0..b3 about b; user u1 took a0 and a1."""

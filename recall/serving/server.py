@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from recall.errors import ConfigError
 from recall.live.service import RecallSystem
 from recall.serving.config import ServerConfig, joined_address
+from recall.serving.decoding import RefusesUnreadable
 from recall.serving.servicer import RecallServicer
 from recall.serving.stop import Stop
 from recall.v1 import recall_pb2, recall_pb2_grpc
@@ -42,6 +43,7 @@ class RecallServer:
         )
         self._server = grpc.server(
             ThreadPoolExecutor(config.threads, "recall-rpc"),
+            interceptors=[RefusesUnreadable()],
             maximum_concurrent_rpcs=config.max_in_flight,
             options=_options(config),
         )
