@@ -50,8 +50,8 @@ def check_queries(generation: Generation, queries: Sequence[RecallQuery], *, pat
     Args:
         generation: What is served.
         queries: What is asked.
-        path: Name of the list in the request, whose elements the paths of violations begin with; empty where the one
-            query is the request.
+        path: What the paths of fields begin with in the request, `{}` standing for the position of the query, for
+            example `requests[{}].`; empty where the one query is the request.
 
     Raises:
         InvalidRequestError: Given features or a vector do not fit the model, or a filter the attributes of items; all
@@ -65,7 +65,7 @@ def check_queries(generation: Generation, queries: Sequence[RecallQuery], *, pat
             text = f"it has shape {list(query.vector.shape)}, or is zero or not finite"
             cure = f"send {generation.model.dim} finite numbers"
             found.append(FieldViolation(field="vector", description=f"{text}; {cure}"))
-        prefix = f"{path}[{position}]." if path else ""
+        prefix = path.format(position)
         violations += [replace(violation, field=f"{prefix}{violation.field}") for violation in found]
     if violations:
         raise InvalidRequestError(violations)

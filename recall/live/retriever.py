@@ -65,8 +65,7 @@ class Retriever:
         Args:
             generation: What is served.
             queries: What is asked. All are checked first.
-            path: Name of the list of queries in the request, for the paths of invalid fields; empty where the one query
-                is the request.
+            path: What the paths of invalid fields begin with; see `questions.check_queries`.
 
         Raises:
             InvalidRequestError: Given features do not fit the model, or a filter the attributes of items.
@@ -96,7 +95,7 @@ class Retriever:
             NotReadyError: There is a filter, and the snapshot holds no attributes.
             CatalogError: What is stored cannot be read.
         """
-        check_queries(generation, [query], path="")
+        check_queries(generation, [query], path="recall.")
         if self._fresh_share and generation.unseen_popularity is None:
             generation = explorable(generation)
         now = self._clock()

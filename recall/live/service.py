@@ -141,7 +141,7 @@ class RecallSystem:
 
     def recall_batch(self, queries: Sequence[RecallQuery]) -> list[Result]:
         """Returns one answer a query, all of one moment; see `Retriever.recall`."""
-        results = self._audit.answered(self._retriever, self.generation, queries, path="requests")
+        results = self._audit.answered(self._retriever, self.generation, queries, path="requests[{}].")
         return list(map(self._with_stored_attributes, queries, results))
 
     def explain(self, query: RecallQuery, item_id: str) -> Explanation:

@@ -6,7 +6,7 @@ import grpc
 
 from recall.errors import UnavailableError
 from recall.live.service import RecallSystem
-from recall.serving import batch_messages, replies, requests, write_requests
+from recall.serving import batch_messages, explain_messages, replies, requests, write_requests
 from recall.serving.status import aborting
 from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
@@ -105,6 +105,14 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
             query = requests.page_to_list(request)
             self._wait(system, request.min_sequence, context)
             return replies.page_response(system.page(query))
+
+    def ExplainItem(self, request: pb.ExplainItemRequest, context: grpc.ServicerContext) -> pb.ExplainItemResponse:
+        """Returns why an item is or is not in the answer to a recall."""
+        with aborting(context):
+            system = self._attached()
+            query = explain_messages.explained_query(request, system.schema, dim=system.dim, columns=system.columns)
+            self._wait(system, request.recall.min_sequence, context)
+            return explain_messages.explain_response(system.explain(query, request.item_id))
 
     def GetStatus(self, request: pb.GetStatusRequest, context: grpc.ServicerContext) -> pb.GetStatusResponse:
         """Returns what is served."""
