@@ -64,8 +64,7 @@ class In:
 
     def __post_init__(self) -> None:
         """Refuses what can be no column or values, and keeps values as a frozen set."""
-        _check_column(self, self.column)
-        object.__setattr__(self, "values", _frozen(self, self.values))
+        _take_values(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,7 @@ class AnyOf:
 
     def __post_init__(self) -> None:
         """Refuses what can be no column or values, and keeps values as a frozen set."""
-        _check_column(self, self.column)
-        object.__setattr__(self, "values", _frozen(self, self.values))
+        _take_values(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +118,7 @@ class AllOf:
 
     def __post_init__(self) -> None:
         """Refuses what can be no column or values, and keeps values as a frozen set."""
-        _check_column(self, self.column)
-        object.__setattr__(self, "values", _frozen(self, self.values))
+        _take_values(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +152,7 @@ class And:
 
     def __post_init__(self) -> None:
         """Refuses what is no condition or too many of them, and keeps them as a tuple."""
-        object.__setattr__(self, "conditions", _parts(self, self.conditions))
-        object.__setattr__(self, "extent", _joined(self, self.conditions))
+        _take_parts(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +164,7 @@ class Or:
 
     def __post_init__(self) -> None:
         """Refuses what is no condition or too many of them, and keeps them as a tuple."""
-        object.__setattr__(self, "conditions", _parts(self, self.conditions))
-        object.__setattr__(self, "extent", _joined(self, self.conditions))
+        _take_parts(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +212,16 @@ def _check_column(condition: object, column: str) -> None:
 def _check_value(value: object, *, place: str) -> None:
     if not isinstance(value, str) and not math.isfinite(exact_number(value, place=place)):
         raise InvalidQueryError(f"{place} is {value}; want a finite number")
+
+
+def _take_values(condition: In | AnyOf | AllOf) -> None:
+    _check_column(condition, condition.column)
+    object.__setattr__(condition, "values", _frozen(condition, condition.values))
+
+
+def _take_parts(condition: And | Or) -> None:
+    object.__setattr__(condition, "conditions", _parts(condition, condition.conditions))
+    object.__setattr__(condition, "extent", _joined(condition, condition.conditions))
 
 
 def _frozen(condition: object, values: Collection[Value]) -> frozenset[Value]:

@@ -2,8 +2,9 @@
 
 Each round draws a live index (flat, hnsw or lsh base, with bags or without, with items written, replaced and deleted
 since) and asks it under random filters, alone and together with exclusions, allow-lists and a subset that is told
-apart. Exhaustive answers must equal brute force to the item; through an approximate base they must be items that the
-filter holds for, as many as there are up to k. Exit 1 on any difference.
+apart; half of the rounds send the filters as messages of the wire first. Exhaustive answers must equal brute force to
+the item; through an approximate base they must be items that the filter holds for, as many as there are up to k. Exit 1
+on any difference.
 
     python scripts/check_filters.py --rounds 200
 """
@@ -18,6 +19,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from filter_messages import filter_message
 from filter_oracle import SPECS, Draw, holds
 from index.attribute_growth import GrowingAttributes
 from index.attributes import AttributeMap
@@ -31,6 +33,8 @@ from index.sparse import SparseIndex
 from job import fail_on, run
 from recall.cli.arguments import Json
 from recall.cli.output import pair_lines, report
+from recall.serving.filter_requests import filter_from_message
+from recall.v1 import recall_pb2 as pb
 
 _DIM = 4
 _FILTERS_A_ROUND = 20
@@ -68,7 +72,8 @@ class _Round:
         self._vectors_rng = np.random.default_rng(rng.randrange(2**32))
         self._has_bags = rng.random() < 0.5
         universe = sorted(f"{letter}{number}" for letter in "aZé" for number in range(rng.choice((5, 70))))
-        self._draw = Draw(rng, universe)
+        self._is_sent = rng.random() < 0.5
+        self._draw = Draw(rng, universe, least=int(self._is_sent))
         self._items: dict[str, tuple[FloatArray, dict[int, float], AttributeMap]] = {}
         base_ids = [item_id for item_id in universe if rng.random() < 0.7]
         self._live = self._built(base_ids, rng.choice(_KINDS))
@@ -124,7 +129,7 @@ class _Round:
     def _compare(self, searched: LiveIndex | LiveView, item_ids: set[str], condition: Condition) -> None:
         rng, universe = self._rng, self._draw.item_ids
         option = SearchOptions(
-            filter=condition,
+            filter=_sent(condition) if self._is_sent else condition,
             exclude=rng.sample(universe, rng.randrange(5)),
             candidates=rng.sample(universe, len(universe) // 2) if rng.random() < 0.3 else None,
             exact=rng.random() < 0.5,
@@ -157,6 +162,15 @@ def _bags(rows: Iterable[dict[int, float]]) -> Bags:
     tokens = np.array([token for row in dicts for token in row], dtype=np.uint64)
     weights = np.array([weight for row in dicts for weight in row.values()], dtype=np.float32)
     return Bags.of(tokens, weights, np.cumsum([0, *(len(row) for row in dicts)]))
+
+
+def _sent(condition: Condition) -> Condition:
+    """Returns a condition as a server reads it."""
+    content = filter_message(condition).SerializeToString()
+    read, violations = filter_from_message(pb.Filter.FromString(content), SPECS, path="filter")
+    if read is None:
+        raise AssertionError(f"{condition} is refused: {violations}")
+    return read
 
 
 def _is_even(item_id: str) -> bool:
