@@ -38,6 +38,10 @@ class CatalogFullError(CatalogError):
     """There is no room left for a write to a catalogue."""
 
 
+class BackupError(RecallError):
+    """A backup cannot be made where it should be, or is damaged, or is no backup."""
+
+
 class BusyError(RecallError):
     """Another process does the same job on the same folder."""
 

@@ -47,6 +47,8 @@ from recall.live.catalog_rows import meta_checksum
 from recall.schema import DataSchema
 
 APPLICATION_ID = int.from_bytes(b"RCAT")
+BACKUP_ID = int.from_bytes(b"RCBK")
+"""Of a copy that is kept to be restored: opened as a catalogue it would take writes under the numbers of others."""
 BUSY_TIMEOUT_SECONDS = 30.0
 _MOST_PAGES_AT_ONCE = 4096  # so that writers wait for a moment only
 _LOG_TIMEOUT_SECONDS = 0.25  # writers wait while the log is being emptied
@@ -146,6 +148,8 @@ def check_header(path: Path) -> None:
         seen = f"its {size_bytes} bytes begin with {header[:16]!r}"
         raise CatalogError(f"{path} is not an SQLite file: {seen}; name a file that `recall load` made")
     application_id, version = header[68:72], int.from_bytes(header[60:64])
+    if int.from_bytes(application_id) == BACKUP_ID:
+        raise CatalogError(f"{path} is part of a backup; make a catalogue of it with `recall restore`")
     if int.from_bytes(application_id) != APPLICATION_ID:
         seen = f"its application id is {application_id!r}, not {APPLICATION_ID.to_bytes(4)!r}"
         raise CatalogError(f"{path} is an SQLite file of another program: {seen}; name a file that `recall load` made")
