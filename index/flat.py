@@ -1,13 +1,13 @@
 """Exact search: the oracle that every other kind is measured against, and the first home of fresh rows.
 
-Candidates come from blocked matrix products, whose floats depend on the shape of the block. A row is kept while its
-product is within the rounding margin of the k-th best, then scored by `index.rescore`; so the result is exactly the
+Candidates come from blocked matrix products, whose floats depend on the shape of the block; so those within the
+rounding margin of the k-th best are kept (`index.line_scan`) and scored by `index.rescore`: the result is exactly the
 top k by the kernel's scores, ties included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 
 from index import bitmap, checks
 from index.errors import InvalidQueryError
+from index.line_scan import LineScan
 from index.parameter_values import retuned_values
-from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
-from index.rescore import score_one
-from index.topk import best, gather_neighbors
+from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
 _BLOCK_SCORES = 4_194_304
 _BLOCK_QUERIES = 256
 _MANY_QUERIES = 16
-_LEAST = float(np.finfo(np.float32).min)
 _UNIT_ROUNDOFF = 2.0**-24
 
 
@@ -41,12 +39,13 @@ def exact_search(
         allowed: Rows that may be returned; None allows every row.
         largest_norm: Greatest length of a vector, which bounds rounding.
     """
-    found: list[tuple[RowArray, FloatArray]] = []
+    found = []
+    width = min(k, vectors.shape[0])
     for start in range(0, queries.shape[0], _BLOCK_QUERIES):
         some = queries[start : start + _BLOCK_QUERIES]
-        for query, rows in zip(some, _candidates(vectors, some, k, allowed=allowed, norm=largest_norm), strict=True):
-            found.append(best(rows, score_one(query, vectors, rows), k))
-    return gather_neighbors(found, min(k, vectors.shape[0]))
+        scan = _scanned(vectors, some, max(width, 1), allowed=allowed, norm=largest_norm)
+        found.append(scan.neighbors(vectors, some, width=width))
+    return found[0] if len(found) == 1 else Neighbors.joined(found or [Neighbors.none(0, width)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,23 +234,30 @@ def product_margins(queries: FloatArray, largest_norm: float) -> NDArray[np.floa
     return margins
 
 
-def _candidates(
-    vectors: FloatArray, queries: FloatArray, k: int, *, allowed: RowBitmap | None, norm: float
-) -> list[RowArray]:
-    """Returns for each query every row that may be in its top k by the kernel's scores."""
-    margins = product_margins(queries, norm)
+def product_lines(vectors: FloatArray, queries: FloatArray) -> FloatArray:
+    """Returns the products of each query with all vectors, [num_queries, num_rows] float32."""
+    # One line is a product with a vector: faster than one with a matrix of one row.
+    lines: FloatArray = np.dot(vectors, queries[0]).reshape(1, -1) if len(queries) == 1 else queries @ vectors.T
+    return lines
+
+
+def _scanned(vectors: FloatArray, queries: FloatArray, k: int, *, allowed: RowBitmap | None, norm: float) -> LineScan:
+    """Returns every row that may be in the top k of each query by the kernel's scores."""
+    scan = LineScan(k, product_margins(queries, norm))
     size = max(4096, _BLOCK_SCORES // queries.shape[0])
-    kept: list[tuple[RowArray, FloatArray]] = [_NOTHING] * queries.shape[0]
-    floors = [_LEAST] * queries.shape[0]
-    for rows, block, barred in _blocks(vectors, size, allowed=allowed, share=_share(queries.shape[0])):
-        scores = queries @ block.T
-        if barred is not None:
-            scores[:, barred] = -np.inf
-        for i, line in enumerate(scores):
-            passed = np.flatnonzero(line >= floors[i])
-            if passed.size:
-                kept[i], floors[i] = _merge(kept[i], (rows[passed], line[passed]), k, margin=float(margins[i]))
-    return [rows for rows, _ in kept]
+    for start in range(0, vectors.shape[0], size):
+        stop = min(start + size, vectors.shape[0])
+        if allowed is None:
+            scan.add(product_lines(vectors[start:stop], queries), first=start)
+            continue
+        part = bitmap.to_mask(allowed, start, stop)
+        num_allowed = np.count_nonzero(part)
+        if _share(queries.shape[0]) * num_allowed >= part.size:
+            scan.add(product_lines(vectors[start:stop], queries), first=start, allowed=bitmap.from_mask(part))
+        elif num_allowed:  # only these are copied and read
+            rows = start + np.flatnonzero(part)
+            scan.add(product_lines(vectors[rows], queries), rows=rows)
+    return scan
 
 
 def _share(num_queries: int) -> int:
@@ -262,42 +268,3 @@ def _share(num_queries: int) -> int:
     if num_queries == 1:
         return 8
     return 4 if num_queries < _MANY_QUERIES else 2
-
-
-_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-
-
-def _merge(
-    old: tuple[RowArray, FloatArray], new: tuple[RowArray, FloatArray], k: int, *, margin: float
-) -> tuple[tuple[RowArray, FloatArray], float]:
-    """Joins candidates, drops those clearly below the k-th best, and returns the score below which none counts."""
-    rows, scores = new
-    if old[0].size:
-        rows, scores = np.concatenate((old[0], rows)), np.concatenate((old[1], scores))
-    if rows.size < k:
-        return (rows, scores), _LEAST
-    floor = float(np.partition(scores, scores.size - k)[scores.size - k]) - margin
-    near = np.flatnonzero(scores >= floor)
-    return (rows[near], scores[near]), floor
-
-
-def _blocks(
-    vectors: FloatArray, size: int, *, allowed: RowBitmap | None, share: int
-) -> Iterator[tuple[RowArray, FloatArray, NDArray[np.int64] | None]]:
-    """Yields rows, their vectors, and which columns are barred after all (None: none).
-
-    Where fewer than one row in `share` is allowed, only these are copied and read.
-    """
-    for start in range(0, vectors.shape[0], size):
-        stop = min(start + size, vectors.shape[0])
-        rows = np.arange(start, stop, dtype=np.int64)
-        if allowed is None:
-            yield rows, vectors[start:stop], None
-            continue
-        mask = bitmap.to_mask(allowed, start, stop)
-        num_allowed = np.count_nonzero(mask)
-        if share * num_allowed >= mask.size:
-            yield rows, vectors[start:stop], np.flatnonzero(~mask)
-        elif num_allowed:
-            chosen = rows[mask]
-            yield chosen, vectors[chosen], None

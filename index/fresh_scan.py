@@ -14,17 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, types
 
-from index.flat import margin_per_length, product_margins
+from index.flat import margin_per_length, product_lines, product_margins
 from index.fresh_codes import Codes, Near, reaching
+from index.line_scan import LineScan
 from index.ordering import ordered
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.rescore import score_rows
 
 _LINES_BYTES = 1 << 22
-_ROOM = 1024
-_STRIP = 64
 _AT_ONCE = 32
 """Queries of one thread's turn."""
 _CROWD = 16
@@ -86,16 +84,10 @@ def _scan_codes(vectors: FloatArray, queries: FloatArray, wanted: Wanted, floors
 
 def _scan_lines(vectors: FloatArray, queries: FloatArray, wanted: Wanted, some: slice) -> Neighbors:
     queries, k = queries[some], wanted.k
-    margins = product_margins(queries, wanted.norm)
-    floors = np.full(len(queries), -np.inf, dtype=np.float32) if wanted.floors is None else wanted.floors[some]
-    # One line is a product with a vector: faster than one with a matrix of one row.
-    lines = np.dot(vectors, queries[0]).reshape(1, -1) if len(queries) == 1 else queries @ vectors.T
-    offsets = np.zeros(len(queries) + 1, dtype=np.int64)
-    rows = np.empty(len(queries) * min(max(_ROOM, 2 * k), vectors.shape[0]), dtype=np.int64)
-    if _near(lines, wanted.allowed, floors, margins, k, rows, offsets) > rows.size:
-        rows = np.empty(offsets[-1], dtype=np.int64)
-        _near(lines, wanted.allowed, floors, margins, k, rows, offsets)
-    return _scored(vectors, queries, rows[: offsets[-1]], offsets)
+    floors = None if wanted.floors is None else wanted.floors[some]
+    found = LineScan(k, product_margins(queries, wanted.norm), floors)
+    found.add(product_lines(vectors, queries), allowed=wanted.allowed)
+    return _scored(vectors, queries, *found.kept())
 
 
 def _scored(vectors: FloatArray, queries: FloatArray, rows: RowArray, offsets: RowArray) -> Neighbors:
@@ -119,73 +111,3 @@ def joined(parts: list[Neighbors]) -> Neighbors:
         scores[first:last, : part.rows.shape[1]] = part.scores
         first = last
     return Neighbors(rows=rows, scores=scores, counts=np.concatenate([part.counts for part in parts]))
-
-
-_SCORES = types.Array(types.float32, 1, "C", readonly=True)
-_BITMAP = types.Array(types.uint8, 1, "C", readonly=True)
-
-
-@njit(types.float32(_SCORES, _BITMAP, types.int64), cache=True, nogil=True)
-def _kth_best(scores: FloatArray, allowed: RowBitmap, k: int) -> np.float32:
-    """Returns the k-th greatest score of the allowed rows, -inf where there are fewer."""
-    heap: FloatArray = np.full(k, -np.inf, dtype=np.float32)  # the k best so far, the worst of them at the root
-    for row in range(scores.size):
-        score = scores[row]
-        if score > heap[0] and allowed[row >> 3] >> (row & 7) & 1:
-            hole, child = 0, 1
-            while child < k:
-                if child + 1 < k and heap[child + 1] < heap[child]:
-                    child += 1
-                if heap[child] >= score:
-                    break
-                heap[hole] = heap[child]
-                hole, child = child, 2 * child + 1
-            heap[hole] = score
-    worst: np.float32 = heap[0]
-    return worst
-
-
-@njit(types.int64(_SCORES, types.float32), cache=True, nogil=True)
-def _count(scores: FloatArray, cut: np.float32) -> int:
-    number = 0
-    for score in scores:
-        number += score >= cut
-    return number
-
-
-@njit(
-    types.int64(
-        types.Array(types.float32, 2, "C", readonly=True),
-        _BITMAP,
-        _SCORES,
-        types.Array(types.float64, 1, "C", readonly=True),
-        types.int64,
-        types.int64[::1],
-        types.int64[::1],
-    ),
-    cache=True,
-    nogil=True,
-)
-def _near(lines, allowed, floors, margins, k, rows, offsets):  # type: ignore[no-untyped-def]
-    """Writes the rows to score for each query, ascending; returns how many there are, also where they do not fit."""
-    total = 0
-    for query in range(lines.shape[0]):
-        line, margin = lines[query], margins[query]
-        cut = np.float32(floors[query] - margin)
-        if floors[query] == -np.inf or _count(line, cut) > 2 * k:
-            best = _kth_best(line, allowed, min(k, line.size))
-            cut = max(cut, np.float32(best - margin))
-        # A strip without any candidate costs one comparison of its greatest value.
-        for start in range(0, line.size, _STRIP):
-            stop = min(start + _STRIP, line.size)
-            passed = 0
-            for row in range(start, stop):
-                passed += line[row] >= cut
-            if passed:
-                for row in range(start, stop):
-                    if line[row] >= cut and allowed[row >> 3] >> (row & 7) & 1:
-                        if total < rows.size:
-                            rows[total] = row
-                        total += 1
-        offsets[query + 1] = total
-    return total

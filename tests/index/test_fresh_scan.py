@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index import bitmap, fresh_scan
+from index import bitmap, fresh_scan, line_scan
 from index.flat import exact_search
 from index.fresh_codes import GrowingCodes, Near, reaching
 from index.fresh_scan import Wanted, scan
@@ -39,7 +39,7 @@ def test_each_query_has_its_own_floor():
 @pytest.mark.parametrize("k", [1, 7, 2000])
 def test_scan_has_what_exact_search_has(unit_vectors, monkeypatch, k, lines_bytes):
     monkeypatch.setattr(fresh_scan, "_LINES_BYTES", lines_bytes)
-    monkeypatch.setattr(fresh_scan, "_ROOM", 8)
+    monkeypatch.setattr(line_scan, "_LEAST_ROOM", 8)
     vectors, queries = unit_vectors(900, 20), unit_vectors(10, 20, seed=1)
     allowed = bitmap.from_rows(np.arange(0, 900, 3), 900)
     exact = exact_search(vectors, queries, k, allowed=allowed, largest_norm=1.0)
