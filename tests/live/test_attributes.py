@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,9 @@ import pytest
 from index.attributes import ColumnSpec
 from index.conditions import And, AnyOf, Condition, Equals, Not, Present, Range
 from recall.errors import InvalidRequestError, NotReadyError
-from recall.live.attributes import indexed_attributes, indexed_columns
+from recall.live.attributes import indexed_attributes, indexed_columns, stored_attributes
 from recall.live.catalog import Catalog
-from recall.live.query import AnsweredFrom, RecallQuery
+from recall.live.query import AnsweredFrom, RecallQuery, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem
 from recall.live.service import RecallSystem
 from recall.live.snapshot import load_generation
@@ -154,20 +156,88 @@ def test_snapshot_from_before_there_were_attributes_says_so(version: str) -> Non
     assert Retriever(users=None).recall(generation, [RecallQuery(history=("i1",))])[0].item_ids
 
 
-def test_sample_catalogue_is_filtered_after_a_rebuild(tmp_path: Path) -> None:
-    import shutil
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SAMPLES / "v1", tmp_path / "sample"))
 
+
+def test_sample_catalogue_is_filtered_after_a_rebuild(sample: Path) -> None:
     from recall.live.rebuild import rebuild
 
-    sample = Path(shutil.copytree(SAMPLES / "v1", tmp_path / "sample"))
     rebuild(sample / "model", sample / "catalog.sqlite", sample / "snapshots")
     system = RecallSystem.start(sample / "snapshots", sample / "catalog.sqlite")
     try:
-        result = system.recall(RecallQuery(history=("i2",), filter=Equals("brand", "brand1"), limit=20))
-        brands = {system.get(item_id).item.attributes["brand"] for item_id in result.item_ids}
-        assert brands == {"brand1"}
+        query = RecallQuery(history=("i2",), filter=Equals("brand", "brand1"), limit=20, attributes=("brand",))
+        result = system.recall(query)
+        brands = [system.get(item_id).item.attributes["brand"] for item_id in result.item_ids]
+        assert set(brands) == {"brand1"}
+        assert result.attributes == {"brand": brands}
     finally:
         system.close()
+
+
+def test_sample_snapshot_of_before_attributes_is_answered_with_those_of_the_catalogue(sample: Path) -> None:
+    system = RecallSystem.start(sample / "snapshots", sample / "catalog.sqlite")
+    try:
+        assert {column.name for column in system.columns} >= {"brand"}
+        asked = {"limit": 3, "attributes": ("brand",)}
+        recalled = system.recall(RecallQuery(history=("i2",), **asked))
+        (batched,) = system.recall_batch([RecallQuery(history=("i2",), **asked)])
+        for result in (recalled, batched, system.similar(SimilarQuery(item_id="i2", **asked))):
+            brands = [system.get(item_id).item.attributes["brand"] for item_id in result.item_ids]
+            assert len(brands) == 3
+            assert result.attributes == {"brand": brands}
+        with pytest.raises(InvalidRequestError, match="attributes: 'colour' is no attribute; known columns are brand"):
+            system.recall(RecallQuery(history=("i2",), attributes=("brand", "colour")))
+    finally:
+        system.close()
+
+
+def test_answer_holds_the_attributes_asked_for_of_each_item(deployment) -> None:
+    deployment.rebuild()
+    with deployment.serving() as system:
+        system.upsert([item("j3", tags=("z", "a", "z"), price=1.0)])
+        query = RecallQuery(history=("r1",), candidates=("j1", "j3"), attributes=("price", "tags", "shop"))
+        result = system.recall(query)
+        assert result.item_ids == ["j1", "j3"] or result.item_ids == ["j3", "j1"]
+        rows = {i: [column[place] for column in result.attributes.values()] for place, i in enumerate(result.item_ids)}
+        assert rows == {"j1": [5.0, ("live", "old"), "here"], "j3": [1.0, ("a", "z"), None]}
+        with pytest.raises(InvalidRequestError, match="attributes: 'colour' is no column; known columns are topic"):
+            system.recall(RecallQuery(history=("r1",), attributes=("colour",)))
+
+
+def test_values_returned_are_those_that_passed_the_filter_whatever_is_written_meanwhile(deployment) -> None:
+    deployment.rebuild()
+    with deployment.serving(merge=False) as system:
+        stop, faults = threading.Event(), []
+
+        def read() -> None:
+            while not stop.is_set():
+                query = RecallQuery(history=("r1",), filter=CHEAP, limit=9, attributes=("price", "shop"))
+                result = system.recall(query)
+                pairs = list(zip(*result.attributes.values(), strict=True))
+                faults.extend(pair for pair in pairs if pair not in ((5.0, "here"), (5.0, None), (1.0, "cheap")))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for number in range(60):
+            price, shop = ((1.0, "cheap"), (99.0, "dear"))[number % 2]
+            system.upsert([item(item_id, price=price, shop=shop) for item_id in ("j2", "j3")])
+        stop.set()
+        reader.join()
+        assert faults == []
+
+
+def test_stored_attributes_have_the_form_of_indexed_ones() -> None:
+    stored = {
+        "a": StoredItem(item_id="a", sequence=1, features={"tags": ("b", "a", "b"), "price": 2.0}, attributes={}),
+        "b": StoredItem(item_id="b", sequence=2, features={"tags": ()}, attributes={"shop": "here"}),
+    }
+    assert stored_attributes(SCHEMA, stored, ["b", "gone", "a"], ["tags", "price", "shop"]) == {
+        "tags": [None, None, ("a", "b")],
+        "price": [None, None, 2.0],
+        "shop": ["here", None, None],
+    }
 
 
 def test_columns_are_those_that_filters_can_use() -> None:

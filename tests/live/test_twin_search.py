@@ -9,6 +9,7 @@ from index.snapshot import read_manifest
 from recall.errors import InvalidRequestError, NotFoundError, NotReadyError
 from recall.live.query import SimilarBy, SimilarQuery
 from recall.live.snapshot import load_generation
+from recall.model.token_sets import TokenSets
 
 TWIN_FILES = ("keys.npy", "offsets.npy", "permutations.npy", "rows.npy", "tokens.npy", "twins.json")
 ABCD = ("a", "b", "c", "d")
@@ -43,6 +44,17 @@ def test_twins_of_stored_items_and_of_features_with_jaccard_scores(deployment, s
         assert found(system, "y", exclude=("x",)) == {"z": 0.5}
         result = twins(system, "x", limit=1)
         assert (result.model_id, result.sequence, result.short_reason) == ("a" * 64, 5, "")
+
+
+def test_twins_that_the_index_does_not_hold_yet_are_not_returned(deployment, stored):
+    """As between the two steps of a write: twins are written first."""
+    deployment.rebuild()
+    with deployment.serving() as system:
+        generation = system.generation
+        tokens = TokenSets.of_features(generation.twins.specs, [{"tags": ABCD}] * 2)
+        generation.twins.apply(["early", "earlier"], tokens)
+        assert found(system, "x", limit=1) == {"y": 0.75}
+        assert found(system, "x") == {"y": 0.75}
 
 
 def test_fewer_than_wanted_are_explained(deployment, stored):
