@@ -1,6 +1,7 @@
 """The `recall` command. Each subcommand has its own file and loads what it needs when it runs.
 
-stdout carries data, stderr messages and progress. Exit codes: 0 done, 1 the job failed, 2 wrong usage, 130 Ctrl-C.
+stdout carries data, stderr messages and progress. Exit codes: 0 done, 1 the job failed, 2 wrong usage, 130 Ctrl-C, 143
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from recall.cli import (
     reading,
     rebuild,
     recommend,
+    rollback,
     serve,
     train,
     vacuum,
     writing,
 )
+from recall.cli.interrupts import ended_by_sigterm
 from recall.cli.output import open_closed_streams, say
 from recall.errors import RecallError
 
@@ -47,6 +50,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     compare.compare,
     recommend.recommend,
     serve.serve,
+    rollback.rollback,
     vacuum.vacuum,
     backup.backup,
     backup.restore,
@@ -71,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Threads that wait busily for each other crawl once the cores are shared; must be set before torch or FAISS loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="recall")
+        with ended_by_sigterm():
+            app(args=None if arguments is None else list(arguments), prog_name="recall")
     except (RecallError, VectorIndexError) as error:
         say(f"error: {error}")
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recall.cli.arguments import Json
-from recall.cli.output import progress_bars, report, say
+from recall.cli.output import log_to_stderr, progress_bars, report, say
 from recall.cli.settings import resolve
 
 
@@ -20,10 +20,14 @@ def rebuild(
     items: Annotated[Path | None, typer.Option("--items", help="Parquet file of items to write first.")] = None,
     json: Json = None,
 ) -> None:
-    """Embed and index every stored item into a new snapshot and make it current, while servers go on."""
+    """Embed and index every stored item into a new snapshot and make it current, while servers go on.
+
+    Ctrl-C and SIGTERM leave everything as it was.
+    """
     from recall.live.config import RebuildConfig
     from recall.live.rebuild import rebuild as rebuild_snapshot
 
+    log_to_stderr("%(message)s")
     settings = resolve(RebuildConfig, "rebuild", file=config)
     say(f"configuration: {settings.model_dump_json()}")
     if items is not None:

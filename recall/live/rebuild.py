@@ -103,9 +103,13 @@ def rebuild_with(
         _refuse_another_catalog(out, opened.lineage)
         content = _collected(opened, loaded, config, report)
         folder = out / next_name(out, loaded.model.model_id)
-        report("index", 0, len(content.item_ids))
-        write_snapshot(folder, content, _built(content.vectors, config.index))
-        report("index", len(content.item_ids), len(content.item_ids))
+        num_rows = len(content.item_ids)
+        _logger.info("building the index of %d items", num_rows)
+        report("index", 0, num_rows)
+        built = _built(content.vectors, config.index)
+        report("index", num_rows, num_rows)
+        _logger.info("writing %s", folder)
+        write_snapshot(folder, content, built)
         with current_held(out):
             before = _served(out)
             set_current(out, folder.name)
@@ -150,6 +154,7 @@ def _built(vectors: FloatArray, config: IndexConfig) -> Built:
 def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, report: Progress) -> SnapshotContent:
     sequence = catalog.last_sequence()
     counts, num_items = catalog.popularity(), catalog.num_items()
+    _logger.info("embedding %d items", num_items)
     specs, sets = content_specs(catalog.schema.item_features), list[TokenSets]()
     attributes = GrowingAttributes(snapshot_columns(catalog.schema))
     parts: list[ItemVectors] = []
