@@ -7,8 +7,7 @@ A filter that comes out fits the columns it was read against. Its bounds are a l
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from index.attributes import ColumnKind, ColumnSpec, known_columns
 from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range, Value
@@ -30,7 +29,6 @@ _FITTING: dict[ColumnKind, tuple[str, ...]] = {
     "set": ("any_of", "all_of", "present"),
     "number": ("equals", "in_values", "range", "present"),
 }
-_Bound: TypeAlias = tuple[float | None, str | None]
 
 
 def filter_from_message(
@@ -140,7 +138,8 @@ class _Reading:
                 value = message.string_value
             case "number_value":
                 value = message.number_value
-                self._check_finite((value,), [f"{path}.number_value"])
+                if not math.isfinite(value):
+                    self.refuse(f"{path}.number_value", f"{value} is not finite; send a finite number")
             case _:
                 self.refuse(f"{path}.string_value|number_value", "no value is set; set one")
         kind = self._kind(message.attribute, "equals", field=f"{path}.attribute")
@@ -158,7 +157,9 @@ class _Reading:
             self.refuse(f"{path}.strings|numbers", "both are empty; send at least one value")
         if not self._takes(len(message.strings) + len(message.numbers)):
             return None
-        self._check_finite(message.numbers, [f"{path}.numbers[{place}]" for place in range(len(message.numbers))])
+        for place, number in enumerate(message.numbers):
+            if not math.isfinite(number):
+                self.refuse(f"{path}.numbers[{place}]", f"{number} is not finite; send a finite number")
         wanted, other = ("numbers", "strings") if kind == "number" else ("strings", "numbers")
         if kind is not None and (message.strings if kind == "number" else message.numbers):
             self.refuse(f"{path}.{other}", f"{message.attribute!r} is a {kind}; send {wanted} alone")
@@ -196,8 +197,3 @@ class _Reading:
     def _takes(self, num_values: int) -> bool:
         self.num_values += num_values
         return self.num_values <= MAX_VALUES
-
-    def _check_finite(self, numbers: Collection[float], fields: Sequence[str]) -> None:
-        for number, field in zip(numbers, fields, strict=True):
-            if not math.isfinite(number):
-                self.refuse(field, f"{number} is not finite; send a finite number")
