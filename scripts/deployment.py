@@ -18,7 +18,7 @@ from recall.cli.output import say
 from recall.live.records import ItemRecord
 from recall.schema import FeatureSpec
 from recall.tables import DataFolder
-from server_process import ServerProcess, run_recall
+from server_process import ServerProcess, kill_recall, run_recall
 from training.synthetic import write_synthetic
 
 Data: TypeAlias = Annotated[Path | None, typer.Option("--data", help="Data folder; by default a synthetic one.")]
@@ -65,20 +65,22 @@ class Deployment:
             model: Embeds the items.
             kind: Kind of the base index.
         """
+        return Path(run_recall(self._rebuild_arguments(model, kind), log=self.folder / "rebuild.log").strip()).name
+
+    def kill_rebuild(self, model: Path, *, after_seconds: float) -> bool:
+        """Does what `rebuild` does, and ends it with SIGKILL; returns whether it was under way then."""
+        arguments = self._rebuild_arguments(model, "auto")
+        return kill_recall(arguments, after_seconds=after_seconds, log=self.folder / "rebuild.log")
+
+    def _rebuild_arguments(self, model: Path, kind: str) -> tuple[object, ...]:
         config = self.folder / "rebuild.toml"
         config.write_text(f'[index]\nkind = "{kind}"\n')
-        arguments = (
-            "rebuild",
-            "--model",
-            model,
-            "--catalog",
-            self.catalog,
-            "--out",
-            self.snapshots,
-            "--config",
-            config,
-        )
-        return Path(run_recall(arguments, log=self.folder / "rebuild.log").strip()).name
+        paths = ("--model", model, "--catalog", self.catalog, "--out", self.snapshots)
+        return ("rebuild", *paths, "--config", config)
+
+    def log(self, name: str = "serve") -> str:
+        """Returns what the last server of a name has written to its log."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def serve(self, *, name: str = "serve", config: str = "") -> ServerProcess:
         """Starts a server.

@@ -53,6 +53,27 @@ def run_recall(arguments: Sequence[object], *, log: Path | None = None) -> str:
     return out
 
 
+def kill_recall(arguments: Sequence[object], *, after_seconds: float, log: Path) -> bool:
+    """Runs `recall ARGUMENTS` and ends it with SIGKILL.
+
+    Args:
+        arguments: What stands behind `recall`.
+        after_seconds: When it is ended.
+        log: Takes stderr.
+
+    Returns:
+        Whether it was ended: it may have come to its end before.
+    """
+    process = _started(arguments, stdout=subprocess.DEVNULL, log=log)
+    try:
+        process.wait(after_seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        _killed(process)
+    return False
+
+
 class ServerProcess:
     """One `recall serve` process. As a context it is killed at the end where it still runs."""
 
