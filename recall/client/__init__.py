@@ -2,31 +2,45 @@
 
     with RecallClient("localhost:50051") as client:
         client.upsert([ItemRecord(item_id="new", features={"title": "A new thing", "tags": ("a", "b")})])
-        result = client.recall(RecallQuery(user_id="u1", limit=10))
+        result = client.recall(RecallQuery(user_id="u1", limit=10, filter=Not(AnyOf("tags", ("a",)))))
 
 It needs gRPC and numpy; neither torch nor FAISS is imported.
 """
 
 from __future__ import annotations
 
+from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
 from recall.client.features import checked_features
 from recall.client.recall_client import RecallClient
 from recall.client.results import ItemReply, PageReply
+from recall.client.retries import RetryPolicy
 from recall.client.status import StatusReply
 from recall.live.query import RecallQuery, Result, SimilarBy, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
 
 __all__ = [
+    "AllOf",
+    "And",
+    "AnyOf",
+    "Condition",
     "DeleteResult",
+    "Equals",
+    "In",
     "InteractionRecord",
+    "ItemIn",
     "ItemRecord",
     "ItemReply",
+    "Not",
+    "Or",
     "PageReply",
+    "Present",
+    "Range",
     "RecallClient",
     "RecallQuery",
     "RecordResult",
     "Result",
+    "RetryPolicy",
     "SimilarBy",
     "SimilarQuery",
     "StatusReply",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from recall.client.features import checked_features
+from recall.client.filters import filter_to_message
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import features_to_messages
 from recall.live.query import RecallQuery, SimilarBy, SimilarQuery, limit_violations
@@ -57,6 +58,7 @@ def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
         exclude_history=query.exclude_history,
         exact=query.exact,
         min_sequence=min_sequence,
+        filter=None if query.filter is None else filter_to_message(query.filter),
     )
     if query.history is not None:
         request.history.CopyFrom(pb.ItemIds(item_ids=query.history))
@@ -81,6 +83,7 @@ def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRe
         exact=query.exact,
         min_sequence=min_sequence,
         exclude_item_ids=query.exclude,
+        filter=None if query.filter is None else filter_to_message(query.filter),
     )
     if query.features is not None:
         features = features_to_messages(checked_features(query.features, path="item.features"))
