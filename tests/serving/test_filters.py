@@ -227,6 +227,22 @@ def test_wrong_filter_and_attributes_are_refused_with_every_field(stub: Stub) ->
         assert found["filter.and_filters.filters[0].range.attribute"] == f"'prize' is no attribute; {known}"
 
 
+def test_each_recall_of_a_batch_has_its_own_filter_and_attributes(stub: Stub, topic_direction) -> None:
+    vector = pb.FloatList(values=topic_direction("a"))
+    cheap = pb.RecallRequest(vector=vector, filter=filter_message(And((HAND, CHEAP))), attributes=["brand", "price"])
+    old = pb.RecallRequest(vector=vector, filter=filter_message(And((HAND, AnyOf("tags", ("old",))))))
+    replies = stub.BatchRecall(pb.BatchRecallRequest(requests=[cheap, old]), timeout=30).responses
+    assert [list(reply.item_ids) for reply in replies] == [["h1", "h4"], ["h1", "h3"]]
+    values = [[value.string_value or value.number_value for value in column.values] for column in replies[0].attributes]
+    assert values == [["acme", "acme"], [5, 5]]
+    assert not replies[1].attributes
+    old.filter.range.CopyFrom(pb.RangeCondition(attribute="price", at_least=math.nan))
+    old.attributes.append("colour")
+    with pytest.raises(grpc.RpcError) as error:
+        stub.BatchRecall(pb.BatchRecallRequest(requests=[cheap, old]), timeout=30)
+    assert set(violations(error)) == {"requests[1].filter.range.at_least", "requests[1].attributes[0]"}
+
+
 def field(number: int, content: bytes) -> bytes:
     """Returns one field of a message that holds another message or a string."""
     size, length = len(content), b""
@@ -250,7 +266,7 @@ def test_filters_too_deep_are_refused_and_the_server_lives(channel: grpc.Channel
     assert list(ask(And((HAND, CHEAP))).item_ids) == ["h1", "h4"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**64))
 def test_random_filters_return_what_brute_force_returns(stub: Stub, topic_direction, seed: int) -> None:
     everything = {**ITEMS, **DRAWN}
