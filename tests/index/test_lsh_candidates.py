@@ -5,9 +5,9 @@ import pytest
 
 from index import bitmap
 from index.lsh_candidates import Limits, Memory, candidates
-from index.ordering import ordered
 from index.lsh_quantised import Quantised
 from index.lsh_tables import Tables
+from index.ordering import ordered
 from index.topk import best
 
 NUM_ROWS, BITS, TABLES = 500, 3, 6
