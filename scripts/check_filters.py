@@ -19,7 +19,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from filter_messages import filter_message
 from filter_oracle import SPECS, Draw, holds
 from index.attribute_growth import GrowingAttributes
 from index.attributes import AttributeMap
@@ -33,6 +32,7 @@ from index.sparse import SparseIndex
 from job import fail_on, run
 from recall.cli.arguments import Json
 from recall.cli.output import pair_lines, report
+from recall.client.filters import filter_to_message
 from recall.serving.filter_requests import filter_from_message
 from recall.v1 import recall_pb2 as pb
 
@@ -166,7 +166,7 @@ def _bags(rows: Iterable[dict[int, float]]) -> Bags:
 
 def _sent(condition: Condition) -> Condition:
     """Returns a condition as a server reads it."""
-    content = filter_message(condition).SerializeToString()
+    content = filter_to_message(condition).SerializeToString()
     read, violations = filter_from_message(pb.Filter.FromString(content), SPECS, path="filter")
     if read is None:
         raise AssertionError(f"{condition} is refused: {violations}")

@@ -13,10 +13,10 @@ from grpc_status import rpc_status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filter_messages import filter_message
 from filter_oracle import SPECS, Draw, holds
 from index.attributes import AttributeMap
 from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
+from recall.client.filters import filter_to_message
 from recall.live.catalog import Catalog
 from recall.live.convert import value_to_message
 from recall.live.rebuild import LoadedModel, rebuild_with
@@ -91,7 +91,7 @@ def ask(stub: Stub, topic_direction: Callable[[str], list[float]]) -> Callable[.
     """Asks for items of a topic; those of one topic have one score, so that they come in the order of their ids."""
 
     def recall(filter_: Condition | pb.Filter, topic: str = "a", **more: object) -> pb.RecallResponse:
-        message = filter_ if isinstance(filter_, pb.Filter) else filter_message(filter_)
+        message = filter_ if isinstance(filter_, pb.Filter) else filter_to_message(filter_)
         request = pb.RecallRequest(vector=pb.FloatList(values=topic_direction(topic)), filter=message, **more)
         return stub.Recall(request, timeout=30)
 
@@ -146,7 +146,7 @@ def test_filter_goes_with_exclusions_candidates_and_limit(ask) -> None:
 
 def test_neighbours_by_vector_and_by_twins_obey_the_filter(stub: Stub) -> None:
     def similar(condition: Condition | None, **more: object) -> pb.SimilarItemsResponse:
-        filter_ = None if condition is None else filter_message(condition)
+        filter_ = None if condition is None else filter_to_message(condition)
         return stub.SimilarItems(pb.SimilarItemsRequest(filter=filter_, **more), timeout=30)
 
     described = pb.Item(features={"topic": pb.FeatureValue(string_value="a")})
@@ -174,7 +174,7 @@ def test_attributes_come_with_the_items_in_the_order_asked_for(ask, stub: Stub) 
     similar = stub.SimilarItems(
         pb.SimilarItemsRequest(
             item=pb.Item(features={"topic": pb.FeatureValue(string_value="a")}),
-            filter=filter_message(HAND),
+            filter=filter_to_message(HAND),
             attributes=names,
         ),
         timeout=30,
@@ -229,8 +229,8 @@ def test_wrong_filter_and_attributes_are_refused_with_every_field(stub: Stub) ->
 
 def test_each_recall_of_a_batch_has_its_own_filter_and_attributes(stub: Stub, topic_direction) -> None:
     vector = pb.FloatList(values=topic_direction("a"))
-    cheap = pb.RecallRequest(vector=vector, filter=filter_message(And((HAND, CHEAP))), attributes=["brand", "price"])
-    old = pb.RecallRequest(vector=vector, filter=filter_message(And((HAND, AnyOf("tags", ("old",))))))
+    cheap = pb.RecallRequest(vector=vector, filter=filter_to_message(And((HAND, CHEAP))), attributes=["brand", "price"])
+    old = pb.RecallRequest(vector=vector, filter=filter_to_message(And((HAND, AnyOf("tags", ("old",))))))
     replies = stub.BatchRecall(pb.BatchRecallRequest(requests=[cheap, old]), timeout=30).responses
     assert [list(reply.item_ids) for reply in replies] == [["h1", "h4"], ["h1", "h3"]]
     values = [[value.string_value or value.number_value for value in column.values] for column in replies[0].attributes]
@@ -274,7 +274,7 @@ def test_random_filters_return_what_brute_force_returns(stub: Stub, topic_direct
     vector = pb.FloatList(values=topic_direction("b"))
     for _ in range(8):
         condition = draw.condition(depth=4)
-        request = pb.RecallRequest(vector=vector, filter=filter_message(condition), attributes=["brand", "stock"])
+        request = pb.RecallRequest(vector=vector, filter=filter_to_message(condition), attributes=["brand", "stock"])
         reply = stub.Recall(request, timeout=30)
         passing = [item_id for item_id, row in everything.items() if holds(condition, item_id, row)]
         expected = sorted(passing, key=lambda item_id: (item_id in ITEMS, item_id))
