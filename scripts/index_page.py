@@ -28,7 +28,9 @@ PROMISED = {
 SPEED_HEADER = ("recall wanted", "contender", "setting", "recall@10", "recall@100", "single q/s", "batched q/s")
 BUILD_HEADER = ("contender", "build, s", "of the processor, s", "anonymous, MiB", "mapped, MiB", "says itself, MiB")
 TREE_HEADER = ("dimensions", "kd_tree q/s", "flat q/s", "kd_tree over flat", "build, s")
-_LEAST_SHOWN = 0.6
+_LEAST_SHOWN, _MISSES_SHOWN = 0.6, 1e-4
+"""Recall where the plot begins, and misses that are told from none."""
+_TICKS = (0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1 - _MISSES_SHOWN)
 _MIB = 2**20
 
 _INTRODUCTION = """\
@@ -135,6 +137,7 @@ def plot(results: Sequence[Json], file: Path) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullLocator
 
     figure, panels = pyplot.subplots(
         1, len(results), figsize=(7.5 * len(results), 6), squeeze=False, facecolor="white", layout="constrained"
@@ -144,7 +147,7 @@ def plot(results: Sequence[Json], file: Path) -> None:
         for name, rows in _lines(result).items():
             ours = rows[0]["side"] == OURS
             panel.plot(
-                [row["recall_at_100"] for row in rows],
+                [_shown(row) for row in rows],
                 [row["single_per_second"] for row in rows],
                 label=name,
                 color=colours[name],
@@ -153,22 +156,34 @@ def plot(results: Sequence[Json], file: Path) -> None:
                 marker="o" if ours else "s",
                 markersize=4,
             )
-        panel.set(xlim=(_LEAST_SHOWN, 1.005), yscale="log", xlabel="recall@100 against exact search")
+        panel.set(yscale="log", xlabel="recall@100 against exact search")
+        panel.set_xscale("logit", nonpositive="clip")
+        panel.set_xlim(_LEAST_SHOWN, 1 - _MISSES_SHOWN / 2)
+        panel.set_xticks(_TICKS, [*(f"{tick:g}" for tick in _TICKS[:-1]), "1"])
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.set_ylabel("queries a second, one at a time, one thread")
         panel.set_title(f"{result['num_rows']:,} vectors of {result['dim']} dimensions ({result['set']})")
         panel.grid(which="both", alpha=0.25)
-        panel.legend(fontsize=9, loc="lower left")
+    handles = {line.get_label(): line for panel in panels[0] for line in panel.get_lines()}
+    figure.legend(handles=[handles[name] for name in colours if name in handles], loc="outside right upper", fontsize=9)
     figure.savefig(file, dpi=130)
     pyplot.close(figure)
 
 
+def _shown(row: Json) -> float:
+    return min(float(row["recall_at_100"]), 1 - _MISSES_SHOWN)
+
+
 def _lines(result: Json) -> dict[str, list[Json]]:
-    """Returns the points of each contender by recall, those left of the plot and all but one exact search left out."""
+    """Returns the points of each contender by recall, but those left of the plot or that another of its own beats."""
     lines: dict[str, list[Json]] = {}
-    for row in sorted(result["curve"]["entrants"], key=lambda row: row["recall_at_100"]):
-        if row["recall_at_100"] >= _LEAST_SHOWN:
-            lines.setdefault(row["contender"], []).append(row)
-    return lines
+    for row in sorted(result["curve"]["entrants"], key=lambda row: (-_shown(row), -row["single_per_second"])):
+        line = lines.setdefault(row["contender"], [])
+        if row["recall_at_100"] >= _LEAST_SHOWN and all(
+            row["single_per_second"] > better["single_per_second"] for better in line
+        ):
+            line.append(row)
+    return {name: line[::-1] for name, line in lines.items() if line}
 
 
 def _colours(results: Sequence[Json]) -> dict[str, object]:
