@@ -16,7 +16,6 @@ thread unless told otherwise, and is the same each time on one machine; a larger
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ import numpy as np
 
 from index import checks
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
-from index.faiss_library import load_faiss, openmp_threads
+from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.graph import Graph
 from index.graph_file import LinkLists, read_lists, write_lists
@@ -103,7 +102,7 @@ class HnswIndex:
         self._exact = exact
         self._rows = rows
         self._parameters = parameters
-        self._search_threads = parameters.threads or _num_cores()
+        self._search_threads = num_threads(parameters.threads)
 
     @classmethod
     def build(cls, vectors: FloatArray, parameters: HnswParameters | None = None) -> HnswIndex:
@@ -233,11 +232,5 @@ def _built(vectors: FloatArray, parameters: HnswParameters) -> LinkLists:
     )
 
 
-def _num_cores() -> int:
-    return os.cpu_count() or 1
-
-
 def _build_threads(threads: int, num_rows: int) -> int:
-    if threads:
-        return threads
-    return 1 if num_rows <= DETERMINISTIC_ROWS else _num_cores()
+    return 1 if not threads and num_rows <= DETERMINISTIC_ROWS else num_threads(threads)

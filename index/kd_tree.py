@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from index import bitmap, checks
-from index.errors import InvalidIndexConfigError
 from index.flat import FlatIndex, product_margins
-from index.parameter_values import retuned_values
+from index.parameter_values import check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
 from index.rescore import score_one
 from index.topk import best, gather_neighbors
@@ -49,8 +48,7 @@ class KdTreeParameters:
 
     def __post_init__(self) -> None:
         """Refuses values out of range."""
-        if not 0 <= self.leaf_size < 2**31:
-            raise InvalidIndexConfigError(f"leaf_size is {self.leaf_size}; want 1 or more, below 2^31, or 0")
+        check_bounds(self.as_dict(), {"leaf_size": (0, 2**31 - 1)})
 
     def as_dict(self) -> dict[str, int]:
         """Returns the values by name."""

@@ -18,7 +18,7 @@ from index.lsh_families import (
     hyperplane_collision,
     p_stable_collision,
 )
-from index.parameter_values import MOST_THREADS, retuned_values
+from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 
 AUTO = "auto"
 _RETUNABLE = ("probes", "min_hits", "rerank", "threads")
@@ -30,7 +30,16 @@ MAX_BUCKETS = 2**28
 ROWS_PER_BUCKET = 32
 """Of evenly spread rows: a bucket is then two lines of memory, and finding it costs about as much as reading it."""
 _RULE_TABLES = 48
-_MOST = 2**31 - 1
+_BOUNDS = {
+    "bits": (0, MAX_BITS),
+    "functions": (0, MAX_FUNCTIONS),
+    "tables": (0, MAX_TABLES),
+    "probes": (0, MAX_PROBES),
+    "min_hits": (0, MAX_HITS),
+    "expected_recall": (0, 1),
+    "threads": (0, MOST_THREADS),
+    **dict.fromkeys(("width", "rerank", "seed"), (0, 2**31 - 1)),
+}
 _UNIT_WIDTH = 1.0
 
 
@@ -76,20 +85,7 @@ class LshParameters:
         """Refuses values out of range, and makes the parameters of an old file those of today."""
         if self.family not in (AUTO, *FAMILIES):
             raise InvalidIndexConfigError(f"family is {self.family!r}; want {AUTO} or one of {', '.join(FAMILIES)}")
-        for name, value, most in (
-            ("bits", self.bits, MAX_BITS),
-            ("functions", self.functions, MAX_FUNCTIONS),
-            ("width", self.width, _MOST),
-            ("tables", self.tables, MAX_TABLES),
-            ("probes", self.probes, MAX_PROBES),
-            ("min_hits", self.min_hits, MAX_HITS),
-            ("rerank", self.rerank, _MOST),
-            ("expected_recall", self.expected_recall, 1),
-            ("seed", self.seed, _MOST),
-            ("threads", self.threads, MOST_THREADS),
-        ):
-            if not 0 <= value <= most:
-                raise InvalidIndexConfigError(f"{name} is {value}; want 0 (the rule) to {most}")
+        check_bounds(self.as_dict(), _BOUNDS)
         if not 0 < self.target_recall < 1 or self.target_k < 1:
             raise InvalidIndexConfigError(
                 f"target_recall is {self.target_recall} and target_k {self.target_k}; want inside (0, 1), at least 1"
