@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
@@ -116,13 +116,7 @@ def filtered(view: View, condition: Condition) -> View:
     fresh_live = view.fresh_live
     if view.num_fresh_live:
         fresh_live = fresh_live & bitmap.resized(_fresh_rows(view).bits(condition), 8 * fresh_live.size)
-    return replace(
-        view,
-        base_live=base_live,
-        num_base_live=bitmap.count(base_live, view.base.num_rows),
-        fresh_live=fresh_live,
-        num_fresh_live=bitmap.count(fresh_live, view.num_fresh_rows),
-    )
+    return view.narrowed(base_live, fresh_live)
 
 
 def check_condition(condition: Condition, attributes: Attributes | None, *, place: str = "filter") -> None:

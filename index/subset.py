@@ -58,14 +58,7 @@ class Subset:
 
     def narrowed(self, view: View) -> View:
         """Returns a view to read in which every row outside of the subset is dead."""
-        base_live, fresh_live = view.base_live & self.base, view.fresh_live & self.fresh
-        return replace(
-            view,
-            base_live=base_live,
-            num_base_live=bitmap.count(base_live, view.base.num_rows),
-            fresh_live=fresh_live,
-            num_fresh_live=bitmap.count(fresh_live, view.num_fresh_rows),
-        )
+        return view.narrowed(view.base_live & self.base, view.fresh_live & self.fresh)
 
 
 def tested(test: Test, item_ids: Sequence[str]) -> NDArray[np.bool_]:

@@ -159,6 +159,16 @@ class View:
         bags = ScannedBags(self.bags_at(located))
         return FusedRows(vectors=self.vectors_at(located), largest_norm=self.largest_norm, sparse=bags)
 
+    def narrowed(self, base_live: RowBitmap, fresh_live: RowBitmap) -> View:
+        """Returns a view to read, not to write to, in which only these rows, all of them live here, are live."""
+        return replace(
+            self,
+            base_live=base_live,
+            num_base_live=bitmap.count(base_live, self.base.num_rows),
+            fresh_live=fresh_live,
+            num_fresh_live=bitmap.count(fresh_live, self.num_fresh_rows),
+        )
+
     def written(self, new: NewRows, *, gone: Sequence[str], sequence: int) -> View:
         """Returns the view after a write.
 
