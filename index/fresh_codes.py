@@ -16,7 +16,7 @@ from numba import njit, types
 from index.graph_simd import byte_product
 from index.protocols import FloatArray, RowArray, RowBitmap
 from index.quantised import ByteArray
-from index.simd import LINE, aligned_zeros
+from index.simd import LINE, aligned_zeros, padded
 
 _LARGEST, _MIDDLE = 127, 128
 _ROOM = 256
@@ -100,7 +100,7 @@ def reaching(
 
 def _blank(capacity: int, dim: int) -> Codes:
     return Codes(
-        aligned_zeros(capacity, -(-dim // LINE) * LINE),
+        aligned_zeros(capacity, padded(dim)),
         np.empty(capacity, dtype=np.float32),
         np.empty(capacity, dtype=np.float32),
     )

@@ -118,8 +118,7 @@ class Searcher:
     def _some(self, queries: FloatArray) -> Neighbors:
         found = self._probed(queries, self._request)
         for i in np.flatnonzero(found.counts < self._request.wanted):
-            one = self._widened(queries[i : i + 1])
-            found.rows[i], found.scores[i], found.counts[i] = one.rows[0], one.scores[0], one.counts[0]
+            found.put(np.array([i]), self._widened(queries[i : i + 1]))
         return found
 
     def _widened(self, query: FloatArray) -> Neighbors:

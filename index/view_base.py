@@ -14,7 +14,6 @@ import numpy as np
 from numba import njit, types
 
 from index import bitmap
-from index.bags import Bags
 from index.flat import FlatIndex
 from index.fused import FusedQueries, FusedRows, fused_ranking, fused_search
 from index.protocols import FloatArray, Neighbors, VectorIndex
@@ -57,8 +56,7 @@ def search_base(view: View, vectors: FloatArray, k: int, *, exact: bool) -> Neig
     )
     if _keep_live(found.rows, found.scores, found.counts, view.base_live, result.rows, result.scores, result.counts):
         short = np.flatnonzero(result.counts < k)
-        again = index.search(vectors[short], k, allowed=view.base_live)
-        result.rows[short], result.scores[short], result.counts[short] = again.rows, again.scores, again.counts
+        result.put(short, index.search(vectors[short], k, allowed=view.base_live))
     return result
 
 
@@ -88,7 +86,8 @@ def fused_base(view: View, queries: FusedQueries, k: int, *, exact: bool, spare:
 def _search_survivors(view: View, queries: FusedQueries, rows: FusedRows, k: int) -> Neighbors:
     """Searches copies of the few rows that a filter or deletions left: reading every row would take longer."""
     left = bitmap.to_rows(view.base_live, view.base.num_rows)
-    bags = ScannedBags(Bags.none(left.size) if view.content is None else view.content.bags.take(left))
+    assert view.content is not None
+    bags = ScannedBags(view.content.bags.take(left))
     some = FusedRows(vectors=rows.vectors[left], largest_norm=rows.largest_norm, sparse=bags)
     found = fused_search(some, queries, k, allowed=None)
     return replace(found, rows=np.where(found.rows < 0, found.rows, left[found.rows]))
