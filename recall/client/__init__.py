@@ -15,22 +15,32 @@ from recall.client.recall_client import RecallClient
 from recall.client.results import ItemReply, PageReply
 from recall.client.retries import RetryPolicy
 from recall.client.status import StatusReply
-from recall.live.query import RecallQuery, Result, SimilarBy, SimilarQuery
+from recall.live.advice import Advice
+from recall.live.audit_figures import AuditFigures
+from recall.live.explanation import Explanation, Missing, MissingReason
+from recall.live.query import AnsweredFrom, Channel, RecallQuery, Result, SimilarBy, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
 
 __all__ = [
+    "Advice",
     "AllOf",
     "And",
+    "AnsweredFrom",
     "AnyOf",
+    "AuditFigures",
+    "Channel",
     "Condition",
     "DeleteResult",
     "Equals",
+    "Explanation",
     "In",
     "InteractionRecord",
     "ItemIn",
     "ItemRecord",
     "ItemReply",
+    "Missing",
+    "MissingReason",
     "Not",
     "Or",
     "PageReply",

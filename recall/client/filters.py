@@ -34,7 +34,7 @@ def _comparison(condition: Equals | In | Range | AnyOf | AllOf) -> pb.Filter:
         case Equals(column, str(value)):
             return pb.Filter(equals=pb.EqualsCondition(attribute=column, string_value=value))
         case Equals(column, value):
-            return pb.Filter(equals=pb.EqualsCondition(attribute=column, number_value=value))
+            return pb.Filter(equals=pb.EqualsCondition(attribute=column, number_value=float(value)))
         case In(column, values):
             strings = sorted(value for value in values if isinstance(value, str))
             numbers = sorted(value for value in values if not isinstance(value, str))

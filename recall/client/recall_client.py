@@ -12,8 +12,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from recall.client.calls import Calls, CallSettings
 from recall.client.errors import typed_error
-from recall.client.requests import get_request, list_request, recall_request, similar_request
-from recall.client.results import ItemReply, PageReply, result_of
+from recall.client.requests import (
+    batch_request,
+    explain_request,
+    get_request,
+    list_request,
+    recall_request,
+    similar_request,
+)
+from recall.client.results import ItemReply, PageReply, explanation_of, result_of
 from recall.client.retries import RetryPolicy
 from recall.client.status import StatusReply
 from recall.client.targets import channel_to
@@ -28,6 +35,7 @@ from recall.client.writes import (
     write_result,
 )
 from recall.errors import DeadlineError
+from recall.live.explanation import Explanation
 from recall.live.query import RecallQuery, Result, SimilarQuery
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.live.writes import DeleteResult, RecordResult, WriteResult
@@ -134,6 +142,39 @@ class RecallClient:
         """
         request = recall_request(query, self._calls.min_sequence(min_sequence))
         return result_of(self._calls.call(self._stub.Recall, request, timeout_seconds))
+
+    def batch_recall(
+        self, queries: Sequence[RecallQuery], *, min_sequence: int = 0, timeout_seconds: float | None = None
+    ) -> list[Result]:
+        """Returns the best items for each of 1 to 1,000 users, all of one moment.
+
+        Args:
+            queries: The questions, together for at most 100,000 items.
+            min_sequence: Wait until this write is visible.
+            timeout_seconds: Deadline.
+
+        Raises:
+            InvalidRequestError: Fields are invalid; all of them are listed, as `requests[3].limit`.
+        """
+        request = batch_request(queries, self._calls.min_sequence(min_sequence))
+        return [result_of(one) for one in self._calls.call(self._stub.BatchRecall, request, timeout_seconds).responses]
+
+    def explain(
+        self, query: RecallQuery, item_id: str, *, min_sequence: int = 0, timeout_seconds: float | None = None
+    ) -> Explanation:
+        """Returns why an item is or is not in the answer to a recall.
+
+        Args:
+            query: The recall; its channels and attributes play no part.
+            item_id: The item, stored or not.
+            min_sequence: Wait until this write is visible.
+            timeout_seconds: Deadline.
+
+        Raises:
+            InvalidRequestError: Fields are invalid; all of them are listed.
+        """
+        request = explain_request(query, item_id, min_sequence=self._calls.min_sequence(min_sequence))
+        return explanation_of(self._calls.call(self._stub.ExplainItem, request, timeout_seconds))
 
     def similar(self, query: SimilarQuery, *, min_sequence: int = 0, timeout_seconds: float | None = None) -> Result:
         """Returns the nearest neighbours or the twins of a stored item, or of features that need not be stored.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,10 +12,10 @@ from recall.client.features import checked_features
 from recall.client.filters import filter_to_message
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import features_to_messages
-from recall.live.query import RecallQuery, SimilarBy, SimilarQuery, limit_violations
+from recall.live.query import RecallQuery, SimilarQuery, limit_violations
+from recall.live.wire_enums import CHANNELS, SIMILAR_BY
 from recall.v1 import recall_pb2 as pb
 
-_SIMILAR_BY = {SimilarBy.VECTOR: pb.SIMILAR_BY_VECTOR, SimilarBy.TWINS: pb.SIMILAR_BY_TWINS}
 _INT32_BOUND, _INT64_BOUND = 1 << 31, 1 << 63
 
 
@@ -59,6 +60,8 @@ def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
         exact=query.exact,
         min_sequence=min_sequence,
         filter=None if query.filter is None else filter_to_message(query.filter),
+        channels=[CHANNELS[channel] for channel in query.channels],
+        attributes=query.attributes,
     )
     if query.history is not None:
         request.history.CopyFrom(pb.ItemIds(item_ids=query.history))
@@ -67,6 +70,34 @@ def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
     if query.candidates is not None:
         request.candidate_item_ids.CopyFrom(pb.ItemIds(item_ids=query.candidates))
     return request
+
+
+def batch_request(queries: Sequence[RecallQuery], min_sequence: int) -> pb.BatchRecallRequest:
+    """Returns the request of a `BatchRecall` call.
+
+    Raises:
+        InvalidRequestError: Features have types that no kind takes, or numbers are out of range; all are listed.
+    """
+    requests: list[pb.RecallRequest] = []
+    violations: list[FieldViolation] = []
+    for position, query in enumerate(queries):
+        try:
+            requests.append(recall_request(query, min_sequence))
+        except InvalidRequestError as error:
+            violations += [replace(v, field=f"requests[{position}].{v.field}") for v in error.violations]
+    if violations:
+        raise InvalidRequestError(violations)
+    return pb.BatchRecallRequest(requests=requests)
+
+
+@refusing_values()
+def explain_request(query: RecallQuery, item_id: str, *, min_sequence: int) -> pb.ExplainItemRequest:
+    """Returns the request of an `ExplainItem` call.
+
+    Raises:
+        InvalidRequestError: Features have types that no kind takes, or a number is out of range.
+    """
+    return pb.ExplainItemRequest(recall=recall_request(query, min_sequence), item_id=item_id)
 
 
 @refusing_values()
@@ -79,11 +110,12 @@ def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRe
     _refuse_numbers(limit=query.limit, min_sequence=min_sequence)
     request = pb.SimilarItemsRequest(
         limit=query.limit,
-        by=_SIMILAR_BY[query.by],
+        by=SIMILAR_BY[query.by],
         exact=query.exact,
         min_sequence=min_sequence,
         exclude_item_ids=query.exclude,
         filter=None if query.filter is None else filter_to_message(query.filter),
+        attributes=query.attributes,
     )
     if query.features is not None:
         features = features_to_messages(checked_features(query.features, path="item.features"))

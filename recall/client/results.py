@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from recall.live.convert import features_from_message
-from recall.live.query import AnsweredFrom, Result
+from recall.errors import RecallError
+from recall.live.convert import features_from_message, value_from_message
+from recall.live.explanation import Explanation, Missing, MissingReason
+from recall.live.query import AnsweredFrom, Channel, Result
 from recall.live.records import ItemRecord
+from recall.live.wire_enums import ANSWERED_FROM, CHANNELS, MISSING_REASONS, PARTS, Part, by_number
 from recall.v1 import recall_pb2 as pb
 
-_ANSWERED_FROM = {
-    pb.ANSWERED_FROM_HISTORY: AnsweredFrom.HISTORY,
-    pb.ANSWERED_FROM_FEATURES: AnsweredFrom.FEATURES,
-    pb.ANSWERED_FROM_POPULARITY: AnsweredFrom.POPULARITY,
-}
+_ANSWERED_FROM: Mapping[int, AnsweredFrom] = by_number(ANSWERED_FROM)
+_CHANNELS: Mapping[int, Channel] = by_number(CHANNELS)
+_PARTS: Mapping[int, Part] = by_number(PARTS)
+_REASONS: Mapping[int, MissingReason] = by_number(MISSING_REASONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +98,10 @@ def _item_of(item: pb.Item) -> ItemRecord:
 
 def result_of(reply: pb.RecallResponse | pb.SimilarItemsResponse) -> Result:
     """Returns the items of a reply."""
-    answered_from = AnsweredFrom.VECTOR
+    answered_from, channels = AnsweredFrom.VECTOR, tuple[Channel, ...]()
     if isinstance(reply, pb.RecallResponse):
         answered_from = _ANSWERED_FROM.get(reply.answered_from, AnsweredFrom.VECTOR)
+        channels = tuple(_CHANNELS[number] for number in reply.item_channels)
     return Result(
         item_ids=list(reply.item_ids),
         scores=np.array(reply.scores, dtype=np.float32),
@@ -105,4 +109,38 @@ def result_of(reply: pb.RecallResponse | pb.SimilarItemsResponse) -> Result:
         sequence=reply.sequence,
         short_reason=reply.short_reason,
         answered_from=answered_from,
+        item_channels=channels,
+        attributes={column.attribute: list(map(value_from_message, column.values)) for column in reply.attributes},
     )
+
+
+def explanation_of(reply: pb.ExplainItemResponse) -> Explanation:
+    """Returns where an item stands.
+
+    Raises:
+        RecallError: The server gives a reason that this client does not know.
+    """
+    return Explanation(
+        model_id=reply.model_id,
+        sequence=reply.sequence,
+        is_returned=reply.is_returned,
+        missing=tuple(map(_missing, reply.missing)),
+        score=reply.score if reply.HasField("score") else None,
+        vector_score=reply.vector_score,
+        content_score=reply.content_score,
+        rank=reply.rank if reply.HasField("rank") else None,
+        num_eligible=reply.num_eligible,
+        last_score=reply.last_score if reply.HasField("last_score") else None,
+        part=_PARTS.get(reply.part),
+        answered_from=_ANSWERED_FROM.get(reply.answered_from, AnsweredFrom.VECTOR),
+        is_trained=reply.is_trained,
+    )
+
+
+def _missing(message: pb.Missing) -> Missing:
+    reason = _REASONS.get(message.reason)
+    if reason is None:
+        raise RecallError(
+            f"the server gives reason {message.reason} ({message.message}), which this client does not know; update it"
+        )
+    return Missing(reason=reason, message=message.message)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recall.live.advice import Advice
+from recall.live.audit_figures import AuditFigures
 from recall.live.tuning import TrialFacts, TuningFacts
 from recall.v1 import recall_pb2 as pb
 
@@ -30,8 +31,11 @@ class StatusReply:
     item_attributes: Mapping[str, str]
     user_features: Mapping[str, str]
     last_switch_error: str
+    catalog_sequence: int
+    lag_seconds: float
     index_tuning: TuningFacts | None = None
     advice: Advice | None = None
+    audit: AuditFigures | None = None
 
     @classmethod
     def from_message(cls, reply: pb.GetStatusResponse) -> StatusReply:
@@ -53,8 +57,11 @@ class StatusReply:
             item_attributes={feature.name: feature.kind for feature in reply.item_attributes},
             user_features={feature.name: feature.kind for feature in reply.user_features},
             last_switch_error=reply.last_switch_error,
+            catalog_sequence=reply.catalog_sequence,
+            lag_seconds=reply.lag_seconds,
             index_tuning=_tuning_of(reply.index_tuning) if reply.HasField("index_tuning") else None,
             advice=_advice_of(reply.advice) if reply.HasField("advice") else None,
+            audit=_audit_of(reply.audit) if reply.HasField("audit") else None,
         )
 
 
@@ -94,4 +101,15 @@ def _advice_of(advice: pb.Advice) -> Advice:
         last_merge_seconds=advice.last_merge_seconds,
         last_merge_error=advice.last_merge_error,
         is_merging=advice.is_merging,
+    )
+
+
+def _audit_of(audit: pb.Audit) -> AuditFigures:
+    return AuditFigures(
+        recall=audit.recall,
+        low=audit.low,
+        high=audit.high,
+        num_recalls=audit.num_recalls,
+        num_audited=audit.num_audited,
+        last_time=audit.last_time,
     )

@@ -32,6 +32,22 @@ def value_to_message(value: FeatureValue) -> pb.FeatureValue:
     return pb.FeatureValue(number_value=value)
 
 
+def value_from_message(message: pb.FeatureValue) -> FeatureValue | None:
+    """Returns the value of one feature or attribute, None where the message holds none; vectors are read-only."""
+    case = message.WhichOneof("kind")
+    if case == "string_value":
+        return message.string_value
+    if case == "number_value":
+        return message.number_value
+    if case == "string_list":
+        return tuple(message.string_list.values)
+    if case == "float_list":
+        vector = np.array(message.float_list.values, dtype=np.float32)
+        vector.setflags(write=False)
+        return vector
+    return None
+
+
 def features_to_messages(features: FeatureMap) -> dict[str, pb.FeatureValue]:
     """Returns one `recall.v1.FeatureValue` a feature, ready to become a map field."""
     return {name: value_to_message(value) for name, value in features.items()}
@@ -206,12 +222,12 @@ def from_payload(payload: bytes) -> tuple[FeatureMap, FeatureMap]:
 
 
 def _from_stored(messages: Mapping[str, pb.FeatureValue]) -> FeatureMap:
-    values = ((name, _from_message(messages[name])) for name in sorted(messages))
+    values = ((name, value_from_message(messages[name])) for name in sorted(messages))
     return {name: value for name, value in values if value is not None}
 
 
 def _checked(spec: FeatureSpec | None, message: pb.FeatureValue) -> FeatureValue | None:
-    value = _from_message(message)
+    value = value_from_message(message)
     if value is None:
         raise ValueError("no value is set; set one or leave the feature out")
     if spec is None:
@@ -227,18 +243,3 @@ def _finite(value: FeatureValue) -> FeatureValue:
     if isinstance(value, np.ndarray) and not np.isfinite(value).all():
         raise ValueError(f"element {int(np.argmin(np.isfinite(value)))} is not finite; send finite numbers")
     return value
-
-
-def _from_message(message: pb.FeatureValue) -> FeatureValue | None:
-    case = message.WhichOneof("kind")
-    if case == "string_value":
-        return message.string_value
-    if case == "number_value":
-        return message.number_value
-    if case == "string_list":
-        return tuple(message.string_list.values)
-    if case == "float_list":
-        vector = np.array(message.float_list.values, dtype=np.float32)
-        vector.setflags(write=False)
-        return vector
-    return None

@@ -6,17 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from recall.errors import FieldViolation
 from recall.live.query import Channel
+from recall.live.wire_enums import CHANNELS, by_number
 from recall.v1 import recall_pb2 as pb
 
-_TO_MESSAGE = {
-    Channel.SERVED: pb.CHANNEL_SERVED,
-    Channel.EXACT: pb.CHANNEL_EXACT,
-    Channel.CONTENT: pb.CHANNEL_CONTENT,
-    Channel.POPULARITY: pb.CHANNEL_POPULARITY,
-}
 _FROM_MESSAGE: Mapping[int, Channel] = {
     pb.CHANNEL_UNSPECIFIED: Channel.SERVED,
-    **{number: channel for channel, number in _TO_MESSAGE.items()},
+    **by_number(CHANNELS),
 }
 
 
@@ -27,10 +22,10 @@ def channels_from_message(numbers: Sequence[int], *, path: str) -> tuple[tuple[C
     for position, number in enumerate(numbers):
         channel = _FROM_MESSAGE.get(number)
         if channel is None:
-            known = ", ".join(pb.Channel.Name(value) for value in _TO_MESSAGE.values())
+            known = ", ".join(pb.Channel.Name(value) for value in CHANNELS.values())
             text = f"{number} is no known value; send some of {known}"
         elif channel in channels:
-            text = f"{pb.Channel.Name(_TO_MESSAGE[channel])} comes twice; send each channel once"
+            text = f"{pb.Channel.Name(CHANNELS[channel])} comes twice; send each channel once"
         else:
             channels.append(channel)
             continue
@@ -40,4 +35,4 @@ def channels_from_message(numbers: Sequence[int], *, path: str) -> tuple[tuple[C
 
 def channels_to_message(channels: Sequence[Channel]) -> list[pb.Channel]:
     """Returns channels as a reply names them."""
-    return [_TO_MESSAGE[channel] for channel in channels]
+    return [CHANNELS[channel] for channel in channels]

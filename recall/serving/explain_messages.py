@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from index.attributes import ColumnSpec
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.convert import check_id
-from recall.live.explanation import Explanation, Missing, MissingReason
+from recall.live.explanation import Explanation, Missing
 from recall.live.query import RecallQuery
+from recall.live.wire_enums import ANSWERED_FROM, MISSING_REASONS, PARTS
 from recall.schema import DataSchema
 from recall.serving.batch_messages import under
-from recall.serving.replies import ANSWERED_FROM
 from recall.serving.requests import recall_query
 from recall.v1 import recall_pb2 as pb
 
-_REASONS = {
-    MissingReason.NOT_STORED: pb.MISSING_REASON_NOT_STORED,
-    MissingReason.NOT_EMBEDDED: pb.MISSING_REASON_NOT_EMBEDDED,
-    MissingReason.NOT_AVAILABLE: pb.MISSING_REASON_NOT_AVAILABLE,
-    MissingReason.NOT_A_CANDIDATE: pb.MISSING_REASON_NOT_A_CANDIDATE,
-    MissingReason.EXCLUDED: pb.MISSING_REASON_EXCLUDED,
-    MissingReason.IN_HISTORY: pb.MISSING_REASON_IN_HISTORY,
-    MissingReason.FILTERED: pb.MISSING_REASON_FILTERED,
-    MissingReason.BELOW_LIMIT: pb.MISSING_REASON_BELOW_LIMIT,
-    MissingReason.MISSED_BY_INDEX: pb.MISSING_REASON_MISSED_BY_INDEX,
-}
-_PARTS = {None: pb.INDEX_PART_UNSPECIFIED, "base": pb.INDEX_PART_BASE, "fresh": pb.INDEX_PART_FRESH}
 
-
-def explained_query(
-    request: pb.ExplainItemRequest, schema: DataSchema, *, dim: int, columns: Sequence[ColumnSpec] = ()
-) -> RecallQuery:
+def explained_query(request: pb.ExplainItemRequest, schema: DataSchema, *, dim: int) -> RecallQuery:
     """Returns the recall of an `ExplainItem` call, whose item id is checked too; see `requests.recall_query`.
 
     Raises:
@@ -40,7 +22,7 @@ def explained_query(
     violations: list[FieldViolation] = []
     query = RecallQuery()
     try:
-        query = recall_query(request.recall, schema, dim=dim, columns=columns)
+        query = recall_query(request.recall, schema, dim=dim)
     except InvalidRequestError as error:
         violations += under("recall", error)
     violations += check_id(request.item_id, path="item_id")
@@ -62,11 +44,11 @@ def explain_response(explanation: Explanation) -> pb.ExplainItemResponse:
         rank=explanation.rank,
         num_eligible=explanation.num_eligible,
         last_score=explanation.last_score,
-        part=_PARTS[explanation.part],
+        part=PARTS[explanation.part],
         answered_from=ANSWERED_FROM[explanation.answered_from],
         is_trained=explanation.is_trained,
     )
 
 
 def _missing(one: Missing) -> pb.Missing:
-    return pb.Missing(reason=_REASONS[one.reason], message=one.message)
+    return pb.Missing(reason=MISSING_REASONS[one.reason], message=one.message)

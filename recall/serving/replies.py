@@ -7,22 +7,16 @@ from dataclasses import asdict
 
 from recall.live.convert import item_to_message
 from recall.live.listing import ItemPage
-from recall.live.query import AnsweredFrom, Result
+from recall.live.query import Result
 from recall.live.records import StoredItem
 from recall.live.service import ItemView
 from recall.live.status import Status
 from recall.live.tuning import TuningFacts
+from recall.live.wire_enums import ANSWERED_FROM
 from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
 from recall.serving.attribute_messages import attribute_columns
 from recall.serving.channel_messages import channels_to_message
 from recall.v1 import recall_pb2 as pb
-
-ANSWERED_FROM = {
-    AnsweredFrom.VECTOR: pb.ANSWERED_FROM_VECTOR,
-    AnsweredFrom.HISTORY: pb.ANSWERED_FROM_HISTORY,
-    AnsweredFrom.FEATURES: pb.ANSWERED_FROM_FEATURES,
-    AnsweredFrom.POPULARITY: pb.ANSWERED_FROM_POPULARITY,
-}
 
 
 def recall_response(result: Result) -> pb.RecallResponse:

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from index.attributes import ColumnSpec
 from index.conditions import Condition
 from recall.errors import FieldViolation, InvalidRequestError
+from recall.live.attributes import indexed_columns
 from recall.live.convert import check_id, features_from_message, item_from_message
 from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, page_start
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
+from recall.live.wire_enums import SIMILAR_BY, by_number
 from recall.schema import DataSchema
 from recall.serving.attribute_messages import attribute_violations
 from recall.serving.channel_messages import channels_from_message
@@ -26,21 +27,12 @@ MAX_VECTOR_LENGTH = 1e15  # its square still fits into a float32, so that no sco
 
 _SIMILAR_BY: Mapping[int, SimilarBy] = {
     pb.SIMILAR_BY_UNSPECIFIED: SimilarBy.VECTOR,
-    pb.SIMILAR_BY_VECTOR: SimilarBy.VECTOR,
-    pb.SIMILAR_BY_TWINS: SimilarBy.TWINS,
+    **by_number(SIMILAR_BY),
 }
 
 
-def recall_query(
-    request: pb.RecallRequest, schema: DataSchema, *, dim: int, columns: Sequence[ColumnSpec] = ()
-) -> RecallQuery:
+def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> RecallQuery:
     """Returns the question of a `Recall` call.
-
-    Args:
-        request: The call's.
-        schema: Columns of the catalogue.
-        dim: Length of a user vector.
-        columns: Attributes that the request may name.
 
     Raises:
         InvalidRequestError: Fields are invalid; all of them are listed.
@@ -57,8 +49,8 @@ def recall_query(
     violations += _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
     violations += _id_violations(request.history.item_ids, "history.item_ids")
     violations += _id_violations(request.candidate_item_ids.item_ids, "candidate_item_ids.item_ids")
-    condition, wrong = _filter(request, columns)
-    violations += wrong + attribute_violations(request.attributes, columns, path="attributes")
+    condition, wrong = _filter(request, schema)
+    violations += wrong
     channels, wrong = channels_from_message(request.channels, path="channels")
     violations += wrong
     _refuse(violations)
@@ -79,18 +71,16 @@ def recall_query(
     )
 
 
-def similar_query(
-    request: pb.SimilarItemsRequest, schema: DataSchema, *, columns: Sequence[ColumnSpec] = ()
-) -> SimilarQuery:
-    """Returns the question of a `SimilarItems` call; `columns` are the attributes that it may name.
+def similar_query(request: pb.SimilarItemsRequest, schema: DataSchema) -> SimilarQuery:
+    """Returns the question of a `SimilarItems` call.
 
     Raises:
         InvalidRequestError: Fields are invalid; all of them are listed.
     """
     violations = _common_violations(request.limit, request.min_sequence, request.exclude_item_ids)
     violations += _by_violations(request.by)
-    condition, wrong_filter = _filter(request, columns)
-    violations += wrong_filter + attribute_violations(request.attributes, columns, path="attributes")
+    condition, wrong_filter = _filter(request, schema)
+    violations += wrong_filter
     item_id, features = None, None
     case = request.WhichOneof("of")
     if case == "item_id":
@@ -156,9 +146,15 @@ def _refuse(violations: Sequence[FieldViolation]) -> None:
 
 
 def _filter(
-    request: pb.RecallRequest | pb.SimilarItemsRequest, columns: Sequence[ColumnSpec]
+    request: pb.RecallRequest | pb.SimilarItemsRequest, schema: DataSchema
 ) -> tuple[Condition | None, list[FieldViolation]]:
-    return filter_from_message(request.filter, columns, path="filter") if request.HasField("filter") else (None, [])
+    """Returns the filter of a request, None where there is none, and what is wrong with it and its attributes."""
+    columns = indexed_columns(schema)
+    condition, violations = None, attribute_violations(request.attributes, columns, path="attributes")
+    if request.HasField("filter"):
+        condition, wrong = filter_from_message(request.filter, columns, path="filter")
+        violations += wrong
+    return condition, violations
 
 
 def _common_violations(limit: int, min_sequence: int, exclude: Sequence[str]) -> list[FieldViolation]:

@@ -3,14 +3,22 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from recall.client import (
+    And,
+    Channel,
+    Equals,
     InteractionRecord,
     ItemRecord,
+    MissingReason,
+    Not,
+    Present,
+    Range,
     RecallClient,
     RecallQuery,
     SimilarBy,
@@ -104,6 +112,80 @@ def test_recall_sends_every_part_of_the_question(
     assert result.short_reason
     result = client.recall(RecallQuery(features={"country": "nl"}, limit=1))
     assert result.answered_from is AnsweredFrom.FEATURES
+
+
+def test_batch_answers_each_question_as_recall_does_and_names_every_wrong_field(client: RecallClient) -> None:
+    queries = [RecallQuery(user_id="u1", limit=2), RecallQuery(history=("b0",), limit=1), RecallQuery(limit=3)]
+    results = client.batch_recall(queries)
+    assert [result.item_ids for result in results] == [client.recall(query).item_ids for query in queries]
+    assert [result.item_ids for result in results[:2]] == [["a2", "a3"], ["b1"]]
+    with pytest.raises(InvalidRequestError) as here:
+        client.batch_recall([queries[0], RecallQuery(limit=2**40), RecallQuery(features={"f": True})])  # type: ignore[dict-item]  # what a test gives
+    assert [v.field for v in here.value.violations] == ["requests[1].limit", "requests[2].features.f"]
+    with pytest.raises(InvalidRequestError) as there:
+        client.batch_recall([RecallQuery(limit=-1), queries[1], RecallQuery(exclude=("",))])
+    assert [v.field for v in there.value.violations] == ["requests[0].limit", "requests[2].exclude_item_ids[0]"]
+
+
+def test_explanation_says_where_an_item_stands(client: RecallClient) -> None:
+    client.upsert([ItemRecord(item_id="new", features={"topic": "a"})])
+    query = RecallQuery(user_id="u1", limit=2, exclude=("a3",))
+    assert client.recall(query).item_ids == ["a2", "new"]
+    returned = client.explain(query, "new")
+    assert (returned.is_returned, returned.rank, returned.part, returned.missing) == (True, 2, "fresh", ())
+    assert returned.answered_from is AnsweredFrom.HISTORY
+    assert returned.score == pytest.approx(1.0)
+    assert returned.num_eligible == 6  # nine items without the two of the history and the excluded one
+    below = client.explain(query, "b0")
+    assert (below.is_returned, below.part) == (False, "base")
+    assert [missing.reason for missing in below.missing] == [MissingReason.BELOW_LIMIT]
+    assert [m.reason for m in client.explain(query, "a3").missing] == [MissingReason.EXCLUDED]
+    gone = client.explain(query, "gone")
+    assert (gone.score, gone.rank, gone.part) == (None, None, None)
+    assert [missing.reason for missing in gone.missing] == [MissingReason.NOT_STORED]
+
+
+def test_channels_take_turns_and_name_whose_each_item_is(client: RecallClient) -> None:
+    channels = (Channel.POPULARITY, Channel.SERVED)
+    result = client.recall(RecallQuery(history=("b0",), limit=4, channels=channels))
+    assert result.item_ids == ["a0", "b1", "a1", "b2"]
+    assert result.item_channels == channels * 2
+    assert client.recall(RecallQuery(history=("b0",), limit=1)).item_channels == ()
+
+
+def test_filter_holds_and_attributes_come_back(client: RecallClient) -> None:
+    shops = {"new1": "s", "new2": "t", "new3": "s"}
+    items = [
+        ItemRecord(item_id=item_id, features={"topic": "a", "price": float(place)}, attributes={"shop": shop})
+        for place, (item_id, shop) in enumerate(shops.items())
+    ]
+    client.upsert(items)
+    condition = And((Equals("shop", "s"), Not(Range("price", low=1))))
+    names = ("shop", "price")
+    result = client.recall(RecallQuery(user_id="u1", limit=9, filter=condition, attributes=names))
+    assert (result.item_ids, dict(result.attributes)) == (["new1"], {"shop": ["s"], "price": [0.0]})
+    similar = client.similar(SimilarQuery(item_id="a0", limit=9, filter=Not(Equals("shop", "s")), attributes=("shop",)))
+    assert similar.attributes == {"shop": [shops.get(item_id) for item_id in similar.item_ids]}
+    assert {"new2", "a1"} <= set(similar.item_ids) <= {"new2", *(f"{t}{n}" for t in "ab" for n in range(4))}
+    with pytest.raises(InvalidRequestError, match="'shape' is no attribute"):
+        client.recall(RecallQuery(filter=Present("shape")))
+
+
+def test_status_has_the_lag_and_the_last_audit(
+    open_system: Callable[..., RecallSystem], start_server: Callable[..., RecallServer]
+) -> None:
+    system, server = open_system(audit_share=1.0, audit_time_share=1.0), start_server()
+    server.attach(system)
+    with RecallClient(server.address) as client:
+        status = client.status()
+        assert (status.catalog_sequence, status.lag_seconds, status.audit) == (status.sequence, 0.0, None)
+        client.recall(RecallQuery(user_id="u1", limit=3))
+        deadline = time.perf_counter() + 10
+        while (audit := client.status().audit) is None and time.perf_counter() < deadline:
+            time.sleep(0.01)
+        assert audit is not None
+        assert (audit.recall, audit.num_recalls, audit.num_audited) == (1.0, 1, 1)
+    system.close()
 
 
 def test_similar_by_twins_finds_items_with_the_same_tags(client: RecallClient) -> None:
