@@ -175,7 +175,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 
     Raises:
         CatalogBusyError: Another process held the write lock longer than the busy timeout.
-        CatalogFullError: The disk is full.
+        CatalogFullError: The disk or a quota is full.
         CatalogError: Anything else that SQLite reports.
     """
     try:
@@ -192,12 +192,15 @@ def translated_errors(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             wait = f"another process kept it locked for {BUSY_TIMEOUT_SECONDS:.0f} s"
             raise CatalogBusyError(f"{path}: {wait} ({error}); try again or stop that process") from error
-        if code == sqlite3.SQLITE_FULL:
-            raise CatalogFullError(f"{path}: no room for the write ({error}); free disk space") from error
+        if code == sqlite3.SQLITE_FULL or error.sqlite_errorcode in _NO_ROOM:
+            seen = f"no room for the write ({error}, {error.sqlite_errorname})"
+            raise CatalogFullError(f"{path}: {seen}; free disk space, or raise the quota") from error
         cure = _CURES.get(code, "see the message of SQLite")
         raise CatalogError(f"{path}: {error} ({error.sqlite_errorname}); {cure}") from error
 
 
+_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""What SQLite says of a quota, a limit of sizes of files, or a log whose index cannot grow."""
 _CURES = {
     sqlite3.SQLITE_READONLY: "make the file and its folder writable; if the file was moved or replaced, open it again",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a copy, or load the data into a new file",

@@ -2,9 +2,10 @@
 
     write -> trial embedding (no lock) -> queue -> one commit for everybody waiting -> index follows -> replies
 
-Whoever gets the lock first commits for all that are in the queue; the others find their work done when the lock is
-theirs. A request is stored whole or not at all, and the failure of one never fails another. A request whose id is
-stored writes nothing and gets the first reply.
+Whoever comes while nobody leads, leads: commits for all that are in the queue, and hands over to the first of those
+that came meanwhile. The others wait for their own reply alone, so that they are back with the next write, and in the
+next group, at once. A request is stored whole or not at all, and the failure of one never fails another. A request
+whose id is stored writes nothing and gets the first reply.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
-from recall.errors import DeadlineError, UnavailableError
+from recall.errors import CatalogBusyError, DeadlineError, UnavailableError
 from recall.live.catalog import Catalog
 from recall.live.catalog_writes import (
     AddInteractions,
@@ -48,6 +49,7 @@ class _Write:
         trials: Their embeddings.
         embedded_by: Made them.
         done: What was written.
+        called: Set once it is done, or is to lead.
     """
 
     write: CatalogWrite
@@ -55,6 +57,7 @@ class _Write:
     trials: Mapping[str, Trial] = field(default_factory=dict)
     embedded_by: Embedder
     done: Future[Written] = field(default_factory=Future)
+    called: threading.Event = field(default_factory=threading.Event)
 
 
 class Ingest:
@@ -70,6 +73,8 @@ class Ingest:
         self._follower = Follower(catalog, generation)
         self._lock = threading.Lock()
         self._queue: deque[_Write] = deque()
+        self._queue_lock = threading.Lock()
+        self._is_led = False
         self._advanced = threading.Condition()
 
     @property
@@ -203,7 +208,22 @@ class Ingest:
         return self._submit(_Write(write=write, embedded_by=model))
 
     def _submit(self, write: _Write) -> Written:
-        self._queue.append(write)
+        with self._queue_lock:
+            self._queue.append(write)
+            leads, self._is_led = not self._is_led, True
+        try:
+            if not leads:
+                write.called.wait()
+                leads = not write.done.done()
+            if leads:
+                self._lead(write)
+        finally:
+            if leads or not write.done.done():
+                self._hand_over(write)
+        return write.done.result()
+
+    def _lead(self, write: _Write) -> None:
+        """Writes for all that wait, until `write` is done too."""
         with self._lock:
             while not write.done.done():
                 group = self._next_group()
@@ -211,23 +231,35 @@ class Ingest:
                     self._write_group(group)
                 finally:
                     _release(group)
-        return write.done.result()
+
+    def _hand_over(self, write: _Write) -> None:
+        """Lets the first that waits lead, where nobody else does."""
+        with self._queue_lock:
+            if write in self._queue:  # its thread was interrupted
+                self._queue.remove(write)
+            self._is_led = bool(self._queue)
+            if self._queue:
+                self._queue[0].called.set()
 
     def _next_group(self) -> list[_Write]:
-        group = [self._queue.popleft()]
-        size = group[0].write.change.size
-        while self._queue and size < _MAX_GROUP_SIZE:
-            group.append(self._queue.popleft())
-            size += group[-1].write.change.size
-        return group
+        with self._queue_lock:
+            group = [self._queue.popleft()]
+            size = group[0].write.change.size
+            while self._queue and size < _MAX_GROUP_SIZE:
+                group.append(self._queue.popleft())
+                size += group[-1].write.change.size
+            return group
 
     def _write_group(self, group: Sequence[_Write]) -> None:
         try:
             retried = [self._retried(write) for write in group]
             written = self._catalog.write([write.write for write in retried])
+        except CatalogBusyError as error:  # of no single write: one by one they would wait for that lock in turn
+            _fail(group, error)
+            return
         except Exception as error:  # goes to those who wait for it
             if len(group) == 1:
-                group[0].done.set_exception(error)
+                _fail(group, error)
             else:  # find out whose it is
                 for write in group:
                     self._write_group([write])
@@ -238,8 +270,7 @@ class Ingest:
         try:
             self._catch_up(trials)
         except Exception as error:  # goes to those who wait for it
-            for write in group:
-                write.done.set_exception(error)
+            _fail(group, error)
         else:
             for write, result in zip(group, written, strict=True):
                 write.done.set_result(result)
@@ -262,7 +293,13 @@ class Ingest:
             self._advanced.notify_all()
 
 
+def _fail(group: Sequence[_Write], error: Exception) -> None:
+    for write in group:
+        write.done.set_exception(error)
+
+
 def _release(group: Sequence[_Write]) -> None:
     for write in group:
         if not write.done.done():  # an interrupt of the thread that wrote for them
             write.done.set_exception(UnavailableError("the writing thread was interrupted; send the write again"))
+        write.called.set()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
 
-from recall.errors import CatalogError, DeadlineError, InvalidRequestError
+from recall.errors import CatalogBusyError, CatalogError, DeadlineError, InvalidRequestError
 from recall.live.catalog import Catalog
 from recall.live.ingest import Ingest
 from recall.live.query import RecallQuery
@@ -128,7 +131,7 @@ def test_follow_of_more_changes_than_a_batch_reaches_the_end(catalog, make_gener
         assert ingest.generation.index.sequence == ingest.generation.index.num_items == last
 
 
-def test_concurrent_upserts_are_all_found_and_commit_in_groups(catalog, make_generation, make_item):
+def test_concurrent_upserts_are_all_found_when_they_return(catalog, make_generation, make_item):
     ingest = Ingest(catalog, make_generation({}))
     barrier = threading.Barrier(8)
 
@@ -156,29 +159,71 @@ def test_concurrent_upserts_of_one_item_leave_the_stored_one(catalog, make_gener
     assert np.allclose(vectors[0], ingest.generation.model.vector({"topic": topic}))
 
 
-def test_a_failing_request_does_not_fail_those_in_its_group(catalog, make_generation, make_item):
-    ingest = Ingest(catalog, make_generation({}))
-    bad = ItemRecord(item_id="bad\udc80", features={"topic": "jazz"})  # half a character: cannot be stored
+def grouped(ingest, writes):
+    """Makes writes wait for each other, so that they form one group; returns what each returned or raised, by name."""
     outcomes = {}
 
-    def write(name, item):
+    def run(name, write):
         try:
-            outcomes[name] = ingest.upsert([item]).sequence
-        except UnicodeEncodeError as error:
+            outcomes[name] = write()
+        except (CatalogError, UnicodeEncodeError) as error:
             outcomes[name] = error
 
-    with ingest._lock:  # all wait, so that they form one group
-        threads = [threading.Thread(target=write, args=(n, make_item(n, "jazz"))) for n in "abc"]
-        threads.insert(1, threading.Thread(target=write, args=("bad", bad)))
+    threads = [threading.Thread(target=run, args=pair) for pair in writes.items()]
+    with ingest._lock:
         for thread in threads:
             thread.start()
-        while len(ingest._queue) < 4:
+        while len(ingest._queue) < len(threads):
             pass
     for thread in threads:
         thread.join()
+    return outcomes
+
+
+def num_commits(catalog):
+    """Counts commits in the log: frames whose header, after that of the file, names the size of the database."""
+    log = catalog.path.with_name(catalog.path.name + "-wal").read_bytes()
+    return sum(log[at + 4 : at + 8] != bytes(4) for at in range(32, len(log), 24 + 4096))
+
+
+def test_writes_that_wait_take_one_commit_together_and_replies_of_their_own(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    ingest.upsert([make_item("old", "jazz")])
+    before = num_commits(catalog)
+    writes = {name: partial(ingest.upsert, [make_item(name, "jazz")]) for name in "abcdef"}
+    outcomes = grouped(ingest, {**writes, "delete": partial(ingest.delete, ["old"])})
+    assert num_commits(catalog) == before + 1
+    assert sorted(outcome.sequence for outcome in outcomes.values()) == [2, 3, 4, 5, 6, 7, 8]
+    assert outcomes["delete"].num_deleted == 1
+    assert neighbours(ingest, "jazz", limit=9) == list("abcdef")
+    ingest.upsert([make_item("g", "jazz")])
+    assert num_commits(catalog) == before + 2
+
+
+def test_a_failing_request_does_not_fail_those_in_its_group(catalog, make_generation, make_item):
+    ingest = Ingest(catalog, make_generation({}))
+    writes = {name: partial(ingest.upsert, [make_item(name, "jazz")]) for name in "abc"}
+    bad = ItemRecord(item_id="bad\udc80", features={"topic": "jazz"})  # half a character: cannot be stored
+    outcomes = grouped(ingest, {"bad": partial(ingest.upsert, [make_item("ok", "jazz"), bad]), **writes})
     assert isinstance(outcomes.pop("bad"), UnicodeEncodeError)
-    assert sorted(outcomes.values()) == [1, 2, 3]
+    assert sorted(outcome.sequence for outcome in outcomes.values()) == [1, 2, 3]
     assert neighbours(ingest, "jazz", limit=5) == ["a", "b", "c"]
+
+
+def test_a_lock_of_another_process_is_waited_for_once_a_group(
+    catalog, catalog_path, make_generation, make_item, monkeypatch
+):
+    monkeypatch.setattr("recall.live.catalog_file.BUSY_TIMEOUT_SECONDS", 0.05)
+    tried = []
+    with Catalog.open(catalog_path) as patient, closing(sqlite3.connect(catalog_path, isolation_level=None)) as other:
+        monkeypatch.setattr(
+            patient, "write", lambda writes: (tried.append(len(writes)), Catalog.write(patient, writes))
+        )
+        ingest = Ingest(patient, make_generation({}))
+        other.execute("BEGIN IMMEDIATE")
+        outcomes = grouped(ingest, {name: partial(ingest.upsert, [make_item(name, "jazz")]) for name in "abc"})
+        assert [type(outcome) for outcome in outcomes.values()] == [CatalogBusyError] * 3
+        assert tried == [3]
 
 
 def test_a_closed_catalogue_fails_the_write_and_not_the_next_search(catalog, make_generation, make_item):
