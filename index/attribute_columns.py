@@ -78,6 +78,28 @@ class InvertedLabels:
     num_rows: int
     turned: _Turned = field(default_factory=_Turned, init=False, repr=False, compare=False)
 
+    @classmethod
+    def of(cls, labels: Sequence[bytes], codes: RowArray, rows: RowArray, num_rows: int) -> InvertedLabels:
+        """Returns the column of pairs of label and row.
+
+        Args:
+            labels: Distinct, as `encoded`, ascending; each in at least one pair.
+            codes: [num_pairs] int64, the label of each pair.
+            rows: [num_pairs] int64, its row; no pair comes twice.
+            num_rows: Rows of the column.
+        """
+        ordered = np.sort(codes * max(num_rows, 1) + rows)  # by label, then by row
+        label_offsets, starts = np.zeros((2, len(labels) + 1), dtype=np.int64)
+        np.cumsum([len(label) for label in labels], out=label_offsets[1:])
+        np.cumsum(np.bincount(ordered // max(num_rows, 1), minlength=len(labels)), out=starts[1:])
+        return cls(
+            label_bytes=np.frombuffer(b"".join(labels), dtype=np.uint8),
+            label_offsets=label_offsets,
+            starts=starts,
+            rows=(ordered % max(num_rows, 1)).astype(np.int32),
+            num_rows=num_rows,
+        )
+
     def any_of(self, labels: Collection[str]) -> RowBitmap:
         """Returns the rows that have at least one of some labels."""
         bits = bitmap.empty(self.num_rows)

@@ -42,7 +42,7 @@ class GrowingNumbers:
     def taken(self, rows: RowArray) -> GrowingNumbers:
         """Returns a new column of some rows, in this order."""
         taken = GrowingNumbers()
-        taken._values = _with_room(self._values[rows], rows.size, 0)
+        taken._values = self._values[rows]
         return taken
 
     def frozen(self, rows: RowArray) -> Numbers:
@@ -94,8 +94,8 @@ class GrowingLabels:
         order = np.argsort(owners, kind="stable")
         known = np.unique(codes)
         taken = GrowingLabels()
-        taken._owners = _with_room(owners[order].astype(np.int32), owners.size, 0)
-        taken._codes = _with_room(np.searchsorted(known, codes[order]).astype(np.int32), codes.size, 0)
+        taken._owners = owners[order].astype(np.int32)
+        taken._codes = np.searchsorted(known, codes[order]).astype(np.int32)
         taken._labels = [self._labels[code] for code in known.tolist()]
         taken._code_of = {label: code for code, label in enumerate(taken._labels)}
         taken._num_pairs = owners.size
@@ -109,18 +109,7 @@ class GrowingLabels:
         order = sorted(range(len(names)), key=names.__getitem__)
         rank_of = np.empty(len(self._labels), dtype=np.int64)
         rank_of[known[order]] = np.arange(len(names))
-        num_rows = max(rows.size, 1)
-        pairs = np.sort(rank_of[codes] * num_rows + owners)  # by label, then by row
-        label_offsets, starts = np.zeros((2, len(names) + 1), dtype=np.int64)
-        np.cumsum([len(names[place]) for place in order], out=label_offsets[1:])
-        np.cumsum(np.bincount(pairs // num_rows, minlength=len(names)), out=starts[1:])
-        return InvertedLabels(
-            label_bytes=np.frombuffer(b"".join(names[place] for place in order), dtype=np.uint8),
-            label_offsets=label_offsets,
-            starts=starts,
-            rows=(pairs % num_rows).astype(np.int32),
-            num_rows=rows.size,
-        )
+        return InvertedLabels.of([names[place] for place in order], rank_of[codes], owners, rows.size)
 
     def _code(self, label: str) -> int:
         code = self._code_of.setdefault(label, len(self._labels))

@@ -57,21 +57,9 @@ def _labels(parts: Sequence[Placed], column: int, num_rows: int) -> InvertedLabe
     pairs = [_pairs(part, column) for part in parts]
     names = sorted({name for _, _, some in pairs for name in some})
     code_of = {name: code for code, name in enumerate(names)}
-    keys = []
-    for places, codes, some in pairs:
-        ranks = np.array([code_of[name] for name in some], dtype=np.int64)
-        keys.append(ranks[codes] * max(num_rows, 1) + places)
-    ordered = np.sort(np.concatenate(keys))  # by label, then by row
-    label_offsets, starts = np.zeros((2, len(names) + 1), dtype=np.int64)
-    np.cumsum([len(name) for name in names], out=label_offsets[1:])
-    np.cumsum(np.bincount(ordered // max(num_rows, 1), minlength=len(names)), out=starts[1:])
-    return InvertedLabels(
-        label_bytes=np.frombuffer(b"".join(names), dtype=np.uint8),
-        label_offsets=label_offsets,
-        starts=starts,
-        rows=(ordered % max(num_rows, 1)).astype(np.int32),
-        num_rows=num_rows,
-    )
+    ranks = [np.array([code_of[name] for name in some], dtype=np.int64)[codes] for _, codes, some in pairs]
+    places = np.concatenate([some for some, _, _ in pairs])
+    return InvertedLabels.of(names, np.concatenate(ranks), places, num_rows)
 
 
 def _pairs(part: Placed, column: int) -> tuple[RowArray, NDArray[np.int64], list[bytes]]:
