@@ -197,8 +197,3 @@ def table_collision(parameters: LshParameters, dim: int, cosine: float) -> float
     if parameters.family == P_STABLE:
         return p_stable_collision(math.sqrt(2 - 2 * cosine), parameters.width) ** parameters.functions
     return math.prod(cross_polytope_collision(cosine, width) for width in coordinates_of(dim, parameters.bits))
-
-
-def any_table_collision(p: float, tables: int) -> float:
-    """Returns the probability of a shared bucket in at least one of L tables (OR): 1 - (1 - p)^L."""
-    return 1 - (1 - p) ** tables
