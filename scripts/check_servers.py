@@ -29,11 +29,11 @@ from deployment import Data, Model, Seed, deployed
 from history import History
 from job import fail_on, run
 from latency import Latencies
-from reader import Reader
 from recall.cli.arguments import Json
 from recall.cli.output import pair_lines, report, say
 from recorded import RecordedReads, RecordedWrites
 from servers import Servers
+from traffic import Findings, compare
 from workload import Workload, workload
 
 _NUM_SERVERS = 3
@@ -47,7 +47,7 @@ _LONGEST_DOWN_SECONDS = 1.0
 @dataclass(slots=True)
 class _Summary:
     kills: int = 0
-    differences: list[str] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
     starts: Latencies = field(default_factory=Latencies)
 
 
@@ -95,8 +95,8 @@ def main(
         with traffic.running() as tasks:
             _kill_until(time.perf_counter() + seconds, servers, tasks, summary, np.random.default_rng(seed))
         _ask_everything(servers, traffic.reads[0], load)
-        for number, name in enumerate(servers.names):
-            summary.differences += [f"{name}: {text}" for text in _compared(servers, number, load)]
+        for number in range(_NUM_SERVERS):
+            compare(servers.client(number), load, summary.findings)
     _report(summary, traffic, json)
 
 
@@ -131,19 +131,6 @@ def _ask_everything(servers: Servers, reads: RecordedReads, load: Workload) -> N
             reads.get(number, item_id, fresh=True)
 
 
-def _compared(servers: Servers, number: int, load: Workload) -> list[str]:
-    """Compares a server with all that was acknowledged, once nobody writes; returns what differs."""
-    client = servers.client(number)
-    reader = Reader(client, load.ledger, probe=load.probe)
-    differences = reader.recall(list(load.ledger.settled()))
-    for item_id in load.written:
-        differences += reader.closely(item_id)
-    num_items = client.status().num_items
-    if num_items != load.num_items():
-        differences.append(f"it holds {num_items} items instead of {load.num_items()}")
-    return differences
-
-
 def _report(summary: _Summary, traffic: _Traffic, json: str | None) -> None:
     history, wrong = traffic.history, problems(traffic.history)
     kinds = Counter(problem.kind for problem in wrong)
@@ -156,10 +143,11 @@ def _report(summary: _Summary, traffic: _Traffic, json: str | None) -> None:
         "items_seen": sum(len(read.seen) for read in history.reads),
         "unanswered_reads": sum(reads.num_unanswered for reads in traffic.reads),
         "late_reads": sum(reads.num_late for reads in traffic.reads),
-        **{f"{kind.name.lower()}s": kinds[kind] for kind in Kind},
+        "item_checks": summary.findings.item_checks,
+        **{kind.name.lower(): kinds[kind] for kind in Kind},
     }
-    lines = pair_lines(counts | {"differences": len(summary.differences), "start": summary.starts.line()})
-    texts = [f"{problem.kind}: {problem.message}" for problem in wrong] + summary.differences
+    texts = [f"{problem.kind}: {problem.message}" for problem in wrong] + summary.findings.differences
+    lines = pair_lines(counts | {"differences": len(texts), "start": summary.starts.line()})
     report(lines, counts | {"differences": texts, "start": summary.starts.summary()}, json)
     fail_on(texts)
 

@@ -11,5 +11,5 @@ def test_three_servers_of_which_two_are_killed_answer_as_one(check):
     assert report["kills"] >= 1
     assert report["acknowledged_writes"] > 20
     assert report["reads_with_min_sequence"] > 1000  # those of the end are 900
-    assert [report[kind] for kind in ("stale_reads", "lost_writes", "resurrected_deletes")] == [0, 0, 0]
+    assert [report[kind] for kind in ("stale_read", "lost_write", "resurrected_delete")] == [0, 0, 0]
     assert report["differences"] == []
