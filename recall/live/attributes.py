@@ -22,7 +22,7 @@ from recall.schema import DataSchema, FeatureValue
 
 
 def indexed_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
-    """Returns the columns that filters may use."""
+    """Returns the columns that requests may name."""
     kinds: dict[str, ColumnKind] = {"category": "category", "set": "set", "number": "number"}
     return tuple(
         ColumnSpec(name=spec.name, kind=kinds[spec.kind]) for spec in schema.item_attributes if spec.kind in kinds
@@ -32,14 +32,6 @@ def indexed_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
 def snapshot_columns(schema: DataSchema) -> tuple[ColumnSpec, ...]:
     """Returns the columns that a rebuild collects: those that filters may use, and the ends of windows."""
     return *indexed_columns(schema), FROM, UNTIL
-
-
-def served_columns(generation: Generation, schema: DataSchema) -> tuple[ColumnSpec, ...]:
-    """Returns the attributes that a request may name: those of the index, of the catalogue where it holds none."""
-    columns = generation.index.columns
-    if columns is None or not _holds_attributes(generation):
-        return indexed_columns(schema)
-    return tuple(column for column in columns if column not in (FROM, UNTIL))
 
 
 def indexed_attributes(columns: Sequence[ColumnSpec], items: Sequence[StoredItem]) -> list[AttributeMap]:

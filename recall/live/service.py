@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from index.attributes import ColumnSpec
 from recall.errors import CatalogError, NotFoundError
 from recall.live.advisor import Evidence, advice_of
-from recall.live.attributes import served_columns, stored_attributes
+from recall.live.attributes import stored_attributes
 from recall.live.audit import RecallAudit
 from recall.live.barriers import ItemFacts
 from recall.live.catalog import Catalog
@@ -123,11 +122,6 @@ class RecallSystem:
     def schema(self) -> DataSchema:
         """Columns of the catalogue, which requests are checked against."""
         return self._catalog.schema
-
-    @property
-    def columns(self) -> tuple[ColumnSpec, ...]:
-        """Attributes that requests may name."""
-        return served_columns(self.generation, self.schema)
 
     @property
     def dim(self) -> int:

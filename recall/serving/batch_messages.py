@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from index.attributes import ColumnSpec
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, Result
 from recall.schema import DataSchema
@@ -18,9 +17,7 @@ MAX_ITEMS = 100_000
 """Most items that the questions of one batch may want together: the reply stays below some megabytes."""
 
 
-def batch_queries(
-    request: pb.BatchRecallRequest, schema: DataSchema, *, dim: int, columns: Sequence[ColumnSpec] = ()
-) -> list[RecallQuery]:
+def batch_queries(request: pb.BatchRecallRequest, schema: DataSchema, *, dim: int) -> list[RecallQuery]:
     """Returns the questions of a `BatchRecall` call; see `requests.recall_query`.
 
     Raises:
@@ -32,7 +29,7 @@ def batch_queries(
     queries: list[RecallQuery] = []
     for position, one in enumerate(request.requests):
         try:
-            queries.append(recall_query(one, schema, dim=dim, columns=columns))
+            queries.append(recall_query(one, schema, dim=dim))
         except InvalidRequestError as error:
             violations += under(f"requests[{position}]", error)
     if violations:

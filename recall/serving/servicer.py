@@ -30,7 +30,7 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Returns the best items for a user."""
         with aborting(context):
             system = self._attached()
-            query = requests.recall_query(request, system.schema, dim=system.dim, columns=system.columns)
+            query = requests.recall_query(request, system.schema, dim=system.dim)
             self._wait(system, request.min_sequence, context)
             return replies.recall_response(system.recall(query))
 
@@ -38,7 +38,7 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Answers many recalls in one call."""
         with aborting(context):
             system = self._attached()
-            queries = batch_messages.batch_queries(request, system.schema, dim=system.dim, columns=system.columns)
+            queries = batch_messages.batch_queries(request, system.schema, dim=system.dim)
             self._wait(system, batch_messages.batch_sequence(request), context)
             return batch_messages.batch_response(system.recall_batch(queries))
 
@@ -46,7 +46,7 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Returns the nearest neighbours of an item."""
         with aborting(context):
             system = self._attached()
-            query = requests.similar_query(request, system.schema, columns=system.columns)
+            query = requests.similar_query(request, system.schema)
             self._wait(system, request.min_sequence, context)
             return replies.similar_response(system.similar(query))
 
@@ -110,7 +110,7 @@ class RecallServicer(recall_pb2_grpc.RecallServiceServicer):
         """Returns why an item is or is not in the answer to a recall."""
         with aborting(context):
             system = self._attached()
-            query = explain_messages.explained_query(request, system.schema, dim=system.dim, columns=system.columns)
+            query = explain_messages.explained_query(request, system.schema, dim=system.dim)
             self._wait(system, request.recall.min_sequence, context)
             return explain_messages.explain_response(system.explain(query, request.item_id))
 
