@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from index.conditions import Condition
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.attributes import indexed_columns
-from recall.live.attributes import indexed_columns
 from recall.live.convert import check_id, features_from_message, item_from_message
 from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, page_start
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
