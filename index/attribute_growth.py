@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from index.attribute_columns import Column, InvertedLabels, Numbers, PairedLabels, encoded
 from index.attributes import AttributeMap, Attributes, ColumnSpec, checked_specs
+from index.growing_arrays import with_room
 from index.protocols import RowArray
 
 _FIRST_ROOM = 64
@@ -29,7 +30,7 @@ class GrowingNumbers:
 
     def make_room(self, num_rows: int, values: Sequence[Any]) -> None:
         """Makes room for values after `num_rows` rows, so that adding them cannot fail."""
-        self._values = _with_room(self._values, num_rows, len(values))
+        self._values = with_room(self._values, num_rows + len(values))
 
     def append(self, num_rows: int, values: Sequence[Any]) -> None:
         """Adds one value a row after `num_rows` rows; None is a missing one."""
@@ -64,8 +65,8 @@ class GrowingLabels:
     def make_room(self, num_rows: int, values: Sequence[Any]) -> None:
         """Makes room for values after `num_rows` rows, so that adding them cannot fail."""
         num_pairs = sum(1 if isinstance(value, str) else len(value or ()) for value in values)
-        self._owners = _with_room(self._owners, self._num_pairs, num_pairs)
-        self._codes = _with_room(self._codes, self._num_pairs, num_pairs)
+        self._owners = with_room(self._owners, self._num_pairs + num_pairs)
+        self._codes = with_room(self._codes, self._num_pairs + num_pairs)
 
     def append(self, num_rows: int, values: Sequence[Any]) -> None:
         """Adds a label, some labels or None a row after `num_rows` rows."""
@@ -180,12 +181,3 @@ def _labels(value: Any) -> Sequence[str]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
-
-
-def _with_room(buffer: _Buffer, num_used: int, num_new: int) -> _Buffer:
-    """Returns the buffer, or where it is too short a copy of at least twice its length."""
-    if num_used + num_new <= buffer.size:
-        return buffer
-    longer = np.empty(max(2 * buffer.size, num_used + num_new, _FIRST_ROOM), dtype=buffer.dtype)
-    longer[:num_used] = buffer[:num_used]
-    return longer

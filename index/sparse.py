@@ -13,7 +13,7 @@ Both score by `index.sparse_kernels`, which give the same floats whichever way t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from index import checks
 from index.bags import Bags, TokenArray
 from index.flat import checked_bound
+from index.growing_arrays import with_room
 from index.protocols import FloatArray, Neighbors, Parameters, RowArray, RowBitmap
 from index.sparse_kernels import add_postings, candidates, score_bags
 from index.topk import best, gather_neighbors
-
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 class SparseRows(Protocol):
@@ -158,9 +157,9 @@ class AppendableSparse:
 
     def make_room(self, bags: Bags) -> None:
         """Takes the memory that `append` needs for these rows, so that it cannot fail halfway."""
-        self._tokens = _with_room(self._tokens, self._bags.num_tokens + bags.num_tokens)
-        self._weights = _with_room(self._weights, self._bags.num_tokens + bags.num_tokens)
-        self._offsets = _with_room(self._offsets, self.num_rows + len(bags) + 1)
+        self._tokens = with_room(self._tokens, self._bags.num_tokens + bags.num_tokens)
+        self._weights = with_room(self._weights, self._bags.num_tokens + bags.num_tokens)
+        self._offsets = with_room(self._offsets, self.num_rows + len(bags) + 1)
 
     def rows(self, num_rows: int) -> ScannedBags:
         """Returns the first `num_rows` rows, at most those appended so far, to be scored."""
@@ -176,15 +175,6 @@ class AppendableSparse:
             InvalidQueryError: `k` is below 1, `allowed` is too short, or `num_rows` above what is published.
         """
         return _search(self.rows(checked_bound(num_rows, self.num_rows)), queries, k, allowed)
-
-
-def _with_room(array: NDArray[_Scalar], size: int) -> NDArray[_Scalar]:
-    """Returns the array itself, or a longer one that begins with the same values."""
-    if size <= array.size:
-        return array
-    longer = np.empty(max(size, 2 * array.size), dtype=array.dtype)
-    longer[: array.size] = array
-    return longer
 
 
 def _search(rows: SparseRows, queries: Bags, k: int, allowed: RowBitmap | None) -> Neighbors:
