@@ -10,10 +10,11 @@ item vectors of a model. Hours of work may be in it: what is built and finished 
 where it was stopped.
 
 Ratios are of the first set, those of others are named `name@set`. Speeds are with one query a call on one thread, at
-recall@100 of .98 for the first two and .95 for the others:
+recall@100 of .98 for the first three and .95 for the others:
 
 - `single_over_best_raw`: our graph over the fastest graph of FAISS (over floats, or over bytes and re-ranked), hnswlib
   and usearch (float32 or bfloat16);
+- `single_over_faiss_ivf`: our graph over inverted lists of FAISS;
 - `batched_over_raw_faiss`: our graph over the faster of the graphs of FAISS, all queries in one call on every core;
 - `lsh_over_flat`, `lsh_over_faiss_lsh_reranked`, `lsh_over_hnsw`: our LSH over faiss.IndexFlat, the fastest
   faiss.IndexLSH with exact re-ranking, and faiss.IndexHNSWFlat;

@@ -24,6 +24,9 @@ def _speeds(result: Json) -> Iterator[tuple[str, float]]:
     ours, raw = _entry(result, _named(OUR_GRAPH), HIGH), _entry(result, _raw_graph, HIGH)
     if ours and raw:
         yield "single_over_best_raw", _over(ours, raw)
+    lists = _entry(result, _named("faiss IVF"), HIGH)
+    if ours and lists:
+        yield "single_over_faiss_ivf", _over(ours, lists)
     raw = _entry(result, lambda row: row["contender"].startswith("faiss HNSW"), HIGH, how="batched")
     if ours and raw:
         yield "batched_over_raw_faiss", _over(ours, raw, how="batched")
