@@ -50,3 +50,17 @@ def test_notes_are_bounded_and_never_tell_too_little(lag, seconds, monkeypatch):
         assert lag.note(committed=step, visible=0) == step - 1
         assert len(lag._seen) <= 8
     assert lag.note(committed=99, visible=50) >= 48  # write 51 was seen 48 s ago
+
+
+def test_status_tells_how_far_a_server_is_behind_the_writes_of_others(deployment, catalog, make_item, until):
+    deployment.rebuild()
+    with deployment.serving(follow_interval_seconds=60) as system:
+        status = system.status()
+        assert (status.sequence, status.catalog_sequence, status.lag_seconds) == (0, 0, 0)
+        catalog.put_items([make_item("a", "jazz"), make_item("b", "jazz")])
+        until(lambda: system.status().lag_seconds > 0)
+        status = system.status()
+        assert (status.sequence, status.catalog_sequence) == (0, 2)
+        system.wait_for(2, timeout_seconds=10)
+        status = system.status()
+        assert (status.sequence, status.catalog_sequence, status.lag_seconds) == (2, 2, 0)
