@@ -143,7 +143,7 @@ def test_a_write_that_fails_for_want_of_memory_leaves_rows_and_bags_together(liv
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(sparse, "_with_room", full)
+        patched.setattr(sparse, "with_room", full)
         with pytest.raises(MemoryError):
             live.apply(["x", "y"], np.stack([EAST, NORTH]), sequence=4, bags=bags_of({RED: 1}, {BLUE: 1}))
     live.apply(["y", "z"], np.stack([NORTH, EAST]), sequence=4, bags=bags_of({BLUE: 4}, {RED: 8}))
