@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from recall.cli.output import STDOUT, refuse_unwritable
+
+if TYPE_CHECKING:
+    from index.conditions import Condition
 
 
 def writable_file(path: Path | None) -> Path | None:
@@ -28,7 +31,9 @@ def _json_target(text: str | None) -> str | None:
     return text
 
 
-Target: TypeAlias = Annotated[str, typer.Option("--target", envvar="RECALL_TARGET", help="Server, as HOST:PORT.")]
+Target: TypeAlias = Annotated[
+    str, typer.Option("--target", envvar="RECALL_TARGET", help="HOST:PORT, several with commas.")
+]
 Timeout: TypeAlias = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds to wait for an answer.")]
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 10,000; 0 for 100.")]
 Json: TypeAlias = Annotated[
@@ -40,6 +45,13 @@ Features: TypeAlias = Annotated[
 Exclude: TypeAlias = Annotated[
     str | None, typer.Option("--exclude", help="Ids never returned: a,b,c or @FILE with one a line.")
 ]
+Filter: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", help="""What must hold, as JSON: '{"equals": {"attribute": "brand", "stringValue": "acme"}}'."""
+    ),
+]
+Attributes: TypeAlias = Annotated[str | None, typer.Option("--attributes", help="Attributes to show: a,b.")]
 Exact: TypeAlias = Annotated[bool, typer.Option("--exact", help="Search exhaustively.")]
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
@@ -68,6 +80,16 @@ def json_object(text: str | None, flag: str) -> dict[str, object] | None:
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{text!r} is no JSON object; write it in braces", param_hint=flag)
     return value
+
+
+def filter_condition(text: str | None, flag: str) -> Condition | None:
+    """Returns the condition of a filter in JSON, as `recall.v1.Filter` has it; None where the flag was not given."""
+    from recall.client.filters import filter_from_json
+
+    try:
+        return None if text is None else filter_from_json(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no filter: {error}", param_hint=flag) from error
 
 
 def number_list(text: str | None, flag: str) -> list[float] | None:

@@ -121,6 +121,8 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,107 +1,19 @@
-"""Client commands that only read: `recall query`, `similar`, `get` and `status`."""
+"""Client commands that show what is stored and served: `recall get`, `list` and `status`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recall.cli.arguments import (
-    DEFAULT_TIMEOUT_SECONDS,
-    Exact,
-    Exclude,
-    Features,
-    Json,
-    Limit,
-    Target,
-    Timeout,
-    id_list,
-    json_object,
-    number_list,
-)
+from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Json, Target, Timeout
 from recall.cli.output import pair_lines, report, say, table_lines
 
 if TYPE_CHECKING:
-    from recall.live.query import Result
+    from recall.client import ItemReply
     from recall.live.records import ItemRecord
     from recall.schema import FeatureMap
-
-
-def query(
-    target: Target,
-    user: Annotated[str | None, typer.Option("--user", help="User id, stored or not.")] = None,
-    history: Annotated[
-        str | None, typer.Option("--history", help="Item ids, oldest first, instead of those stored: a,b,c or @FILE.")
-    ] = None,
-    vector: Annotated[str | None, typer.Option("--vector", help="User vector: 0.1,0.2,...")] = None,
-    features: Features = None,
-    limit: Limit = 10,
-    candidates: Annotated[
-        str | None, typer.Option("--candidates", help="The only ids that may be returned: a,b,c or @FILE.")
-    ] = None,
-    exclude: Exclude = None,
-    exact: Exact = False,
-    include_history: Annotated[
-        bool, typer.Option("--include-history", help="Return items of the history too.")
-    ] = False,
-    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
-    json: Json = None,
-) -> None:
-    """Show the best items for a user."""
-    import numpy as np
-
-    from recall.client import RecallClient, RecallQuery, checked_features
-
-    given = json_object(features, "--features")
-    numbers = number_list(vector, "--vector")
-    question = RecallQuery(
-        user_id=user,
-        features=None if given is None else checked_features(given),
-        history=id_list(history, "--history"),
-        vector=None if numbers is None else np.array(numbers, dtype=np.float32),
-        limit=limit,
-        candidates=id_list(candidates, "--candidates"),
-        exclude=id_list(exclude, "--exclude") or (),
-        exclude_history=not include_history,
-        exact=exact,
-    )
-    with RecallClient(target, timeout_seconds=timeout) as client:
-        result = client.recall(question)
-    _show(result, {"answered_from": result.answered_from.value}, json)
-
-
-def similar(
-    target: Target,
-    item_id: Annotated[str | None, typer.Option("--item-id", help="A stored item.")] = None,
-    features: Features = None,
-    by: Annotated[
-        Literal["vector", "twins"],
-        typer.Option("--by", help="Near vectors, or twins: at least half of all words and tags in common."),
-    ] = "vector",
-    limit: Limit = 10,
-    exclude: Exclude = None,
-    exact: Exact = False,
-    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
-    json: Json = None,
-) -> None:
-    """Show the nearest neighbours or the twins of a stored item, or of features that need not be stored."""
-    from recall.client import RecallClient, SimilarBy, SimilarQuery, checked_features
-
-    given = json_object(features, "--features")
-    if item_id is None and given is None:
-        raise typer.BadParameter("give --item-id for a stored item, or --features", param_hint="--item-id")
-    question = SimilarQuery(
-        item_id=item_id,
-        features=None if given is None else checked_features(given),
-        limit=limit,
-        exclude=id_list(exclude, "--exclude") or (),
-        exact=exact,
-        by=SimilarBy(by),
-    )
-    with RecallClient(target, timeout_seconds=timeout) as client:
-        result = client.similar(question)
-    _show(result, {}, json)
 
 
 def get(
@@ -115,17 +27,34 @@ def get(
 
     with RecallClient(target, timeout_seconds=timeout) as client:
         reply = client.get(item_id)
+    value = {**_item_value(reply), "model_id": reply.model_id, "sequence": reply.sequence}
+    report(pair_lines(_flat(value)), value, json)
+
+
+def list_items(
+    target: Target,
+    page: Annotated[str, typer.Option("--page", help="Token of the page, as the page before gave it.")] = "",
+    limit: Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 1,000; 0 for 100.")] = 0,
+    timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
+    json: Json = None,
+) -> None:
+    """Show one page of the stored items, in the order of their ids."""
+    from recall.client import RecallClient
+
+    with RecallClient(target, timeout_seconds=timeout) as client:
+        reply = client.page(token=page, size=limit)
     value: dict[str, object] = {
-        "item_id": reply.item.item_id,
-        "features": _plain(reply.item.features),
-        "attributes": _plain(reply.item.attributes),
-        **_window(reply.item),
-        "item_sequence": reply.item_sequence,
-        "retrievable": reply.retrievable,
+        "items": [_item_value(item) for item in reply.items],
+        "damaged_item_ids": list(reply.damaged_item_ids),
+        "next_page": reply.next_token,
         "model_id": reply.model_id,
         "sequence": reply.sequence,
     }
-    report(pair_lines(_flat(value)), value, json)
+    rows = [(item.item.item_id, item.item_sequence, item.retrievable) for item in reply.items]
+    report(table_lines(("item_id", "sequence", "retrievable"), rows), value, json)
+    for item_id in reply.damaged_item_ids:
+        say(f"item {item_id!r} is damaged; upsert or delete it again")
+    say(f"{len(rows)} items, " + (f"more with --page {reply.next_token}" if reply.next_token else "the last ones"))
 
 
 def status(target: Target, timeout: Timeout = DEFAULT_TIMEOUT_SECONDS, json: Json = None) -> None:
@@ -154,25 +83,18 @@ def _status_lines(value: dict[str, object]) -> list[str]:
 def _trial_cell(entry: object) -> object:
     if isinstance(entry, dict):
         return " ".join(f"{name}={inner}" for name, inner in sorted(entry.items())) or "-"
-    return "-" if entry is None else entry
+    return entry
 
 
-def _show(result: Result, more: dict[str, object], json: str | None) -> None:
-    scores = result.scores.tolist()
-    value: dict[str, object] = {
-        "item_ids": result.item_ids,
-        "scores": scores,
-        "model_id": result.model_id,
-        "sequence": result.sequence,
-        "short_reason": result.short_reason,
-        **more,
+def _item_value(reply: ItemReply) -> dict[str, object]:
+    return {
+        "item_id": reply.item.item_id,
+        "features": _plain(reply.item.features),
+        "attributes": _plain(reply.item.attributes),
+        **_window(reply.item),
+        "item_sequence": reply.item_sequence,
+        "retrievable": reply.retrievable,
     }
-    rows = [(rank, *row) for rank, row in enumerate(zip(result.item_ids, scores, strict=True), start=1)]
-    report(table_lines(("rank", "item_id", "score"), rows), value, json)
-    origin = "".join(f", answered from {origin}" for origin in more.values())
-    say(f"{len(rows)} items{origin}, model {result.model_id}, sequence {result.sequence}")
-    if result.short_reason:
-        say(result.short_reason)
 
 
 def _window(item: ItemRecord) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Client commands that write: `recall upsert` and `delete`."""
+"""Client commands that write items: `recall upsert` and `delete`."""
 
 from __future__ import annotations
 

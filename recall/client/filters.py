@@ -1,4 +1,4 @@
-"""Conditions on items as `Filter` messages of `recall.v1`.
+"""Conditions on items as `Filter` messages of `recall.v1`, and from the JSON form of such messages.
 
 Conditions are those of `index.conditions`, which are plain values and load nothing else of the index. They are checked
 when they are made; which attributes there are, and of what kinds, is the server's to say.
@@ -8,8 +8,71 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from google.protobuf import json_format
+
 from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
+from index.errors import InvalidQueryError
 from recall.v1 import recall_pb2 as pb
+
+
+def filter_from_json(text: str) -> Condition:
+    """Returns the condition that the JSON form of a filter states: `{"equals": {"attribute": "a", "numberValue": 1}}`.
+
+    Raises:
+        ValueError: It is no JSON, no filter, or lacks a condition.
+    """
+    try:
+        return _condition(json_format.Parse(text, pb.Filter()))
+    except (json_format.ParseError, InvalidQueryError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _condition(message: pb.Filter) -> Condition:
+    match message.WhichOneof("condition"):
+        case "and_filters":
+            return And(list(map(_condition, message.and_filters.filters)))
+        case "or_filters":
+            return Or(list(map(_condition, message.or_filters.filters)))
+        case "not_filter":
+            return Not(_condition(message.not_filter))
+        case None:
+            names = ", ".join(field.json_name for field in pb.Filter.DESCRIPTOR.fields)
+            raise ValueError(f"a filter is empty; set one of {names}")
+        case case:
+            return _stated(message, case)
+
+
+def _stated(message: pb.Filter, case: str) -> Condition:
+    match case:
+        case "item_ids":
+            return ItemIn(tuple(message.item_ids.item_ids))
+        case "present":
+            return Present(message.present)
+        case "equals":
+            value = message.equals.WhichOneof("value")
+            if value is None:
+                raise ValueError("equals has no value; set stringValue or numberValue")
+            equal = message.equals.string_value if value == "string_value" else message.equals.number_value
+            return Equals(message.equals.attribute, equal)
+        case "in_values":
+            return In(message.in_values.attribute, (*message.in_values.strings, *message.in_values.numbers))
+        case "any_of":
+            return AnyOf(message.any_of.attribute, tuple(message.any_of.values))
+        case "all_of":
+            return AllOf(message.all_of.attribute, tuple(message.all_of.values))
+        case _:
+            return _bounds(message.range)
+
+
+def _bounds(message: pb.RangeCondition) -> Range:
+    lower, upper = message.WhichOneof("lower"), message.WhichOneof("upper")
+    return Range(
+        message.attribute,
+        {"at_least": message.at_least, "more_than": message.more_than, None: None}[lower],
+        {"at_most": message.at_most, "less_than": message.less_than, None: None}[upper],
+        includes_low=lower != "more_than",
+        includes_high=upper != "less_than",
+    )
 
 
 def filter_to_message(condition: Condition) -> pb.Filter:

@@ -117,10 +117,80 @@ def test_upsert_shows_warnings_on_stderr(run: Run, server: RecallServer) -> None
     assert "warning: item 'x': UNKNOWN_FEATURE" in err
 
 
+def test_query_takes_a_filter_channels_and_attributes(run: Run, server: RecallServer, client: RecallClient) -> None:
+    for shop in ("s", "t"):
+        client.upsert([ItemRecord(item_id=f"new-{shop}", features={"topic": "a"}, attributes={"shop": shop})])
+    ask = ("query", "--target", server.address, "--history", "a0", "--limit", 1, "--attributes", "shop,price")
+    only_t = '{"andFilters": {"filters": [{"present": "shop"}, {"not_filter": {"inValues": %s}}]}}'
+    _, out, _ = run(*ask, "--filter", only_t % '{"attribute": "shop", "strings": ["s"]}')
+    assert [line.split() for line in out.splitlines()] == [
+        ["rank", "item_id", "score", "shop", "price"],
+        ["1", "new-t", "1", "t", "-"],
+    ]
+    _, out, _ = run(*ask, "--channels", "popularity,exact", "--json", "-")
+    value = json.loads(out)
+    assert (value["item_ids"], value["item_channels"]) == (["a1"], ["popularity"])
+    assert value["attributes"] == {"shop": [None], "price": [None]}
+    filtered = ("--filter", '{"equals": {"attribute": "shop", "stringValue": "s"}}')
+    _, out, _ = run("similar", "--target", server.address, "--item-id", "a0", *filtered, "--json", "-")
+    assert json.loads(out)["item_ids"] == ["new-s"]
+
+
+def test_batch_shows_the_items_of_each_user(run: Run, server: RecallServer) -> None:
+    code, out, err = run("batch", "--target", server.address, "--users", "u1,nobody", "--limit", 2)
+    assert [line.split()[:3] for line in out.splitlines()] == [
+        ["user_id", "rank", "item_id"],
+        ["u1", "1", "a2"],
+        ["u1", "2", "a3"],
+        ["nobody", "1", "a0"],
+        ["nobody", "2", "a1"],
+    ]
+    assert (code, err.startswith("4 items for 2 users, model b")) == (0, True)
+    _, out, _ = run("batch", "--target", server.address, "--users", "u1,nobody", "--json", "-")
+    assert [one["answered_from"] for one in json.loads(out)["results"]] == ["history", "popularity"]
+
+
+def test_explain_says_why_an_item_is_missing(run: Run, server: RecallServer) -> None:
+    ask = ("explain", "--target", server.address, "--user", "u1", "--limit", 1)
+    code, out, _ = run(*ask, "a2")
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert ["is_returned", "yes"] in lines
+    assert ["rank", "1"] in lines
+    _, out, _ = run(*ask, "b0", "--exclude", "b0")
+    assert [line.split()[:2] for line in out.splitlines()[-3:]] == [
+        ["missing", "because"],
+        ["excluded", "it"],
+        ["below", "limit"],
+    ]
+    _, out, _ = run(*ask, "b0", "--json", "-")
+    value = json.loads(out)
+    assert (value["is_returned"], [one["reason"] for one in value["missing"]]) == (False, ["below limit"])
+
+
+def test_users_and_events_are_written_and_pages_are_listed(run: Run, server: RecallServer) -> None:
+    target = ("--target", server.address)
+    _, out, err = run("upsert-user", *target, "new", "--features", '{"country": "nl", "hat": 1}')
+    assert out.startswith("stored user 'new', sequence 9, model b")
+    assert err.startswith("warning: user 'new': UNKNOWN_FEATURE")
+    assert run("record", *target, "new", "b0", "b1")[1] == "recorded 2 of 2 events, sequence 10\n"
+    assert json.loads(run("query", *target, "--user", "new", "--json", "-")[1])["item_ids"][:2] == ["b2", "b3"]
+    assert run("delete-users", *target, "new", "gone")[1] == "erased 1 of 2 users, sequence 11\n"
+    _, out, err = run("list-items", *target, "--limit", 3)
+    assert [line.split()[0] for line in out.splitlines()] == ["item_id", "a0", "a1", "a2"]
+    token = err.split()[-1]
+    value = json.loads(run("list-items", *target, "--page", token, "--json", "-")[1])
+    assert [item["item_id"] for item in value["items"]] == ["a3", "b0", "b1", "b2", "b3"]
+    assert value["next_page"] == ""
+
+
 def test_status_prints_lines_and_json(run: Run, server: RecallServer) -> None:
     code, out, _ = run("status", "--target", server.address)
     assert code == 0
-    assert ["num_items", "8"] in [line.split() for line in out.splitlines()]
+    lines = [line.split() for line in out.splitlines()]
+    assert ["num_items", "8"] in lines
+    assert ["lag_seconds", "0"] in lines
+    assert ["audit", "-"] in lines
     _, out, _ = run("status", "--target", server.address, "--json", "-")
     assert json.loads(out)["item_features"]["tags"] == "set"
 
@@ -146,6 +216,13 @@ def test_status_shows_what_tuning_tried(run: Run, server: RecallServer) -> None:
         ["query", "--target", "h:1", "--features", "[1]"],
         ["query", "--target", "h:1", "--vector", "1,x"],
         ["query", "--target", "h:1", "--candidates", "@/nowhere/ids"],
+        ["query", "--target", "h:1", "--filter", "{"],
+        ["query", "--target", "h:1", "--filter", '{"equal": {}}'],
+        ["query", "--target", "h:1", "--filter", '{"notFilter": {}}'],
+        ["query", "--target", "h:1", "--filter", '{"equals": {"attribute": "a"}}'],
+        ["query", "--target", "h:1", "--channels", "served,best"],
+        ["explain", "--target", "h:1"],
+        ["batch", "--target", "h:1"],
         ["similar", "--target", "h:1"],
         ["similar", "--target", "h:1", "--item-id", "a", "--by", "name"],
         ["upsert", "--target", "h:1"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.attributes import ColumnSpec
 from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
-from recall.client.filters import filter_to_message
+from recall.client.filters import filter_from_json, filter_to_message
 from recall.serving.filter_requests import filter_from_message
 from recall.v1 import recall_pb2 as pb
 
@@ -46,6 +47,28 @@ def _joined(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]
 def test_server_reads_the_condition_that_was_sent(condition: Condition) -> None:
     sent = filter_to_message(condition).SerializeToString()
     assert filter_from_message(pb.Filter.FromString(sent), COLUMNS, path="filter") == (condition, [])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.recursive(LEAVES, _joined, max_leaves=6))
+def test_json_form_of_a_filter_is_read_as_it_is_written(condition: Condition) -> None:
+    assert filter_from_json(json_format.MessageToJson(filter_to_message(condition))) == condition
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Failed to load JSON"),
+        ("{}", "a filter is empty; set one of equals, inValues, range"),
+        ('{"equal": {}}', 'no field named "equal"'),
+        ('{"equals": {"attribute": "brand"}}', "equals has no value; set stringValue or numberValue"),
+        ('{"range": {"attribute": "price", "atLeast": 2, "atMost": 1}}', "low 2.0 above high 1.0"),
+        ('{"present": ""}', "want its name"),
+    ],
+)
+def test_json_that_is_no_filter_is_refused_with_the_cure(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        filter_from_json(text)
 
 
 def test_message_is_the_one_written_by_hand() -> None:
