@@ -23,7 +23,7 @@ from index.live import LiveIndex
 from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from index.sparse import SparseIndex
-from recall.errors import ConfigError
+from recall.errors import ConfigError, RecallError
 from recall.live.attributes import indexed_attributes, snapshot_columns
 from recall.live.availability import without_empty_windows
 from recall.live.catalog import Catalog
@@ -82,6 +82,7 @@ def rebuild(
         BusyError: Another rebuild writes to the same folder.
         SnapshotMismatchError: The folder holds snapshots of another catalogue.
         ConfigError: `out` cannot be made a folder.
+        RecallError: The snapshot cannot be written.
     """
     _make_root(out)
     return rebuild_with(LoadedModel.of(model), catalog, out, config=config, progress=progress)
@@ -109,7 +110,11 @@ def rebuild_with(
         built = _built(content.vectors, config.index)
         report("index", num_rows, num_rows)
         _logger.info("writing %s", folder)
-        write_snapshot(folder, content, built)
+        try:
+            write_snapshot(folder, content, built)
+        except OSError as error:
+            text = f"{folder} cannot be written, and nothing of it is left: {error}"
+            raise RecallError(f"{text}; check the disk and its free space") from error
         with current_held(out):
             before = _served(out)
             set_current(out, folder.name)

@@ -20,7 +20,7 @@ from recall.live.backup import CATALOG, SNAPSHOTS, BackupFacts, read_facts
 from recall.live.catalog_copy import copy_over, renamed
 from recall.live.catalog_file import put_in_place
 from recall.live.lineage import Lineage
-from recall.live.snapshot import only_writer, verified_facts
+from recall.live.snapshot import current_held, only_writer, verified_facts
 from recall.progress import Progress, silent
 
 
@@ -73,9 +73,10 @@ def restore(
     with only_writer(snapshots):
         name = "" if facts.snapshot is None else _taken(source / SNAPSHOTS / facts.snapshot, snapshots, report)
         lineage = _restored(source, catalog, facts, report)
-        name = name or _newest(snapshots, lineage)
-        if name:
-            set_current(snapshots, name)
+        with current_held(snapshots):
+            name = name or _newest(snapshots, lineage)
+            if name:
+                set_current(snapshots, name)
     return _summary(facts, lineage, name)
 
 
