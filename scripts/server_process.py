@@ -116,6 +116,11 @@ class ServerProcess:
         """Kills the process where it still runs."""
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def stop(self, *, timeout_seconds: float = 30.0) -> None:
         """Asks the process to stop with SIGTERM and waits for its end.
 
