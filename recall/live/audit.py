@@ -100,7 +100,7 @@ class RecallAudit:
         chosen = [place for place, query in enumerate(queries) if self._is_chosen(query)]
         if not chosen or len(self._waiting) >= MAX_WAITING:
             return retriever.recall(generation, queries, path=path)
-        moment = replace(generation, index=generation.index.frozen())
+        moment = generation.at_one_moment()
         held = retriever.at_one_moment()
         results = held.recall(moment, queries, path=path)
         for place in chosen:

@@ -261,3 +261,13 @@ def test_readers_never_see_an_item_in_neither_or_both_states(unit_vectors):
     for reader in readers:
         reader.join()
     assert faults == []
+
+
+def test_a_frozen_index_stays_as_it_was_through_writes_and_merges(live):
+    live.apply(["new"], DIAGONAL[None], sequence=4)
+    frozen, counts = live.frozen(), live.counts()
+    live.apply(["newer"], NORTH[None], deleted=["b"], sequence=5)
+    assert live.merge()
+    assert _found(live, NORTH) == ["newer", "new", "a", "c"]
+    assert _found(frozen, NORTH) == ["b", "new", "a", "c"]
+    assert (frozen.sequence, frozen.counts(), "newer" in frozen) == (4, counts, False)

@@ -7,9 +7,7 @@ import hashlib
 import json
 import logging
 import shutil
-import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,30 +102,26 @@ def test_warming_takes_an_empty_generation(make_generation, fresh_share):
     warm(make_generation({}), fresh_share=fresh_share)
 
 
-def test_model_and_index_are_switched_as_one_value(deployment, catalog, make_item, make_model, until):
+def test_a_recall_that_meets_a_switch_is_answered_by_one_generation(deployment, catalog, make_item, make_model, until):
     """The user vector of one model scores items of the other far from 1; items of one topic score 1 under their own."""
+
+    def switch():
+        if during_a_recall and _snapshot_of(system) == first:
+            set_current(deployment.root, second)
+            until(lambda: _snapshot_of(system) == second)
+
     catalog.put_items([make_item(f"{topic}{n}", topic) for topic in ("jazz", "rock") for n in range(3)])
-    names = [deployment.rebuild("a"), deployment.rebuild("b")]
-    stop = threading.Event()
-
-    def read(system):
-        seen = set()
-        while not stop.is_set():
+    first, second = deployment.rebuild("a"), deployment.rebuild("b")
+    set_current(deployment.root, first)
+    during_a_recall: list[bool] = []
+    model = ServedModel(inner=make_model(), on_use=switch)
+    with deployment.serving(model) as system:
+        during_a_recall.append(True)
+        for letter in "ab":
             result = system.recall(RecallQuery(history=("jazz0",), limit=2))
-            assert result.item_ids == ["jazz1", "jazz2"]
+            assert (result.model_id, result.item_ids) == (letter * 64, ["jazz1", "jazz2"])
             assert result.scores == pytest.approx([1.0, 1.0], abs=1e-5)
-            seen.add(result.model_id)
-        return seen
-
-    with deployment.serving(audit_share=0.5) as system, ThreadPoolExecutor(3) as pool:
-        readers = [pool.submit(read, system) for _ in range(3)]
-        try:
-            for name in (names * 4)[:7]:
-                set_current(deployment.root, name)
-                until(lambda name=name: _snapshot_of(system) == name)
-        finally:
-            stop.set()
-        assert [reader.result(timeout=30) for reader in readers] == [{"a" * 64, "b" * 64}] * 3
+            assert _snapshot_of(system) == second
 
 
 @pytest.mark.parametrize("fresh_share", [0.0, 0.5])
