@@ -25,6 +25,7 @@ unit: $(DEV_STAMP)
 
 generate: $(DEV_STAMP)
 	$(BIN)/python scripts/generate_proto.py
+	$(BIN)/python scripts/generate_api_docs.py
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
