@@ -3,8 +3,8 @@
 `served` is what a recall does by default, `exact` the same by exhaustive search, `popularity` the items chosen most
 often. `content` ranks by words and set values in common with the history, without the model's vectors: the cosine of
 the item's bag and the sum of the bags of all items of the history, every token kept and counted alike for items seen in
-training and for others. That is the content kNN that evaluations compare with; items that have nothing in common are no
-candidates.
+training and for others. The baseline of that name in evaluations is the same over bags of plain counts and IDF. Items
+that have nothing in common with the history are no candidates.
 
 Of several channels the lists are taken in turn: each channel gives its best item that no other gave before, until there
 are enough, or none has any left.
@@ -66,8 +66,9 @@ def answers(ranking: Ranking, questions: Sequence[Question]) -> list[ChannelHits
     asked = [(position, c) for position, q in enumerate(questions) for c in channels_of(q.query)]
     lists = _learned(ranking, questions, [key for key in asked if _has_vector(questions[key[0]], key[1])])
     content = [key for key in asked if key[1] is Channel.CONTENT]
-    found = by_content(ranking.generation, [questions[position] for position, _ in content])
-    lists.update(zip(content, found, strict=True))
+    if content:
+        found = by_content(ranking.generation, [questions[position] for position, _ in content])
+        lists.update(zip(content, found, strict=True))
     for position, channel in asked:
         if (position, channel) not in lists:
             lists[position, channel] = _popular(ranking, questions[position], channel)
