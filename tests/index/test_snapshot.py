@@ -145,6 +145,18 @@ def test_current_moves_and_moves_back(root):
     assert not [path for path in root.iterdir() if path.name.startswith(".")]
 
 
+def test_an_interrupted_move_of_current_leaves_the_old_one_alone(root, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    snapshot.set_current(root, "1-abc")
+    monkeypatch.setattr(snapshot, "_sync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        snapshot.set_current(root, "2-abc")
+    assert snapshot.current(root) == "1-abc"
+    assert not [path for path in root.iterdir() if path.name.startswith(".")]
+
+
 def test_damaged_current_is_named(root):
     (root / "CURRENT").write_bytes(b"\xff\x00")
     with pytest.raises(SnapshotDamagedError, match="CURRENT holds"):

@@ -119,6 +119,7 @@ def test_rebuild_keeps_the_newest_and_the_one_to_roll_back_to(deployment):
 def test_rebuild_removes_what_a_killed_one_left(deployment):
     left = deployment.root / ".000001-dead.tmp-1"
     left.mkdir(parents=True)
+    (deployment.root / ".CURRENT.tmp-1").write_text("000001-dead\n")
     name = deployment.rebuild()
     assert sorted(p.name for p in deployment.root.iterdir()) == [".rebuild.lock", name, "CURRENT"]
 
