@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from index.conditions import Condition
 from index.live import LiveIndex
 from index.protocols import FloatArray, SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
-from recall.live.attributes import checked_filter
+from recall.live.attributes import checked_filter, returned_attributes
 from recall.live.availability import narrowed
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
@@ -54,13 +55,17 @@ def check_queries(generation: Generation, queries: Sequence[RecallQuery], *, pat
             example `requests[{}].`; empty where the one query is the request.
 
     Raises:
-        InvalidRequestError: Given features or a vector do not fit the model, or a filter the attributes of items; all
-            such fields of all queries are listed.
+        InvalidRequestError: Given features or a vector do not fit the model, or a filter or names of attributes those
+            of items; all such fields of all queries are listed.
         NotReadyError: There is a filter, and the snapshot holds no attributes.
     """
     violations: list[FieldViolation] = []
     for position, query in enumerate(queries):
-        found = [*_feature_violations(generation, query), *_filter_violations(generation, query.filter)]
+        found = [
+            *_feature_violations(generation, query),
+            *_refused(partial(checked_filter, generation, query.filter)),
+            *_refused(partial(returned_attributes, generation, (), query.attributes)),
+        ]
         if query.vector is not None and not _fits(query.vector, generation.model.dim):
             text = f"it has shape {list(query.vector.shape)}, or is zero or not finite"
             cure = f"send {generation.model.dim} finite numbers"
@@ -111,9 +116,10 @@ def _feature_violations(generation: Generation, query: RecallQuery) -> list[Fiel
     return [FieldViolation(field=f"features.{name}", description=text) for name, text in problems.items()]
 
 
-def _filter_violations(generation: Generation, condition: Condition | None) -> Sequence[FieldViolation]:
+def _refused(check: Callable[[], object]) -> Sequence[FieldViolation]:
+    """Returns what a check found wrong."""
     try:
-        checked_filter(generation, condition)
+        check()
     except InvalidRequestError as error:
         return error.violations
     return ()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from index.conditions import Range
 from index.factory import IndexConfig
 from index.protocols import Hits
-from recall.errors import InvalidRequestError, NotReadyError
+from recall.errors import NotReadyError
 from recall.live.catalog import Catalog
 from recall.live.channels import in_turns
 from recall.live.query import AnsweredFrom, Channel, RecallQuery, Result
@@ -185,20 +185,6 @@ def test_channels_of_a_batch_are_those_of_single_calls(deployment, make_model) -
         together = retriever.recall(system.generation, queries)
         alone = [retriever.recall(system.generation, [query])[0] for query in queries]
     assert [(r.item_ids, r.item_channels) for r in together] == [(r.item_ids, r.item_channels) for r in alone]
-
-
-def test_a_batch_names_every_field_that_does_not_fit_by_its_query(make_generation) -> None:
-    queries = [
-        RecallQuery(),
-        RecallQuery(vector=np.zeros(16, dtype=np.float32)),
-        RecallQuery(features={"country": 3.0}, filter=Range("price", high=1)),
-    ]
-    generation = make_generation({"a": "jazz"})
-    with pytest.raises(NotReadyError):
-        Retriever(None).recall(generation, queries, path="requests[{}].")
-    with pytest.raises(InvalidRequestError) as error:
-        Retriever(None).recall(generation, [*queries[:2], RecallQuery(features={"country": 3.0})], path="requests[{}].")
-    assert [v.field for v in error.value.violations] == ["requests[1].vector", "requests[2].features.country"]
 
 
 def hits(*item_ids: str) -> Hits:
