@@ -67,13 +67,20 @@ def fused_search(rows: FusedRows, queries: FusedQueries, k: int, *, allowed: Row
     size = min(max(_BLOCK_SCORES // max(num_rows, 1), 1), _BLOCK_QUERIES)
     found: list[tuple[RowArray, FloatArray]] = []
     for start in range(0, num_queries, size):
-        for query, line in enumerate(queries.vectors[start : start + size] @ rows.vectors.T, start=start):
+        for query, line in enumerate(_products(queries.vectors[start : start + size], rows.vectors), start=start):
             sparse = rows.sparse.scores(queries.profiles.take(np.array([query])))
             line += sparse
             near = candidates(line, k, allowed=allowed, margin=float(margins[query]))
             scores = score_one(queries.vectors[query], rows.vectors, near) + sparse[near]
             found.append(best(near, scores, k))
     return gather_neighbors(found, min(k, num_rows))
+
+
+def _products(vectors: FloatArray, rows: FloatArray) -> FloatArray:
+    if not vectors.any():  # asked by bags alone: the rows' vectors need not be read
+        return np.zeros((vectors.shape[0], rows.shape[0]), dtype=np.float32)
+    products: FloatArray = vectors @ rows.T
+    return products
 
 
 def fused_ranking(

@@ -13,7 +13,7 @@ are enough, or none has any left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,7 +92,8 @@ def by_content(generation: Generation, questions: Sequence[Question]) -> list[Hi
     for place in np.flatnonzero(np.diff(profiles.offsets)).tolist():
         vectors = np.zeros((1, generation.index.dim), dtype=np.float32)  # adds nothing to any score
         profile = profiles.take(np.array([place]))
-        asked = SearchInput(vectors=vectors, profiles=profile, options=[questions[place].options])
+        options = replace(questions[place].options, exact=True)
+        asked = SearchInput(vectors=vectors, profiles=profile, options=[options])
         found = asked.search(generation.index, [0], questions[place].query.limit)[0]
         num_common = int(np.count_nonzero(found.scores > 0))
         hits[place] = Hits(found.item_ids[:num_common], found.scores[:num_common])

@@ -45,6 +45,15 @@ def test_search_adds_two_products_made_by_hand(bags_of):
     np.testing.assert_array_equal(found.scores, np.array([[2, 1, 0.6], [1, 0.8, 0.5]], dtype=np.float32))
 
 
+def test_queries_of_zero_vectors_are_scored_by_bags_alone(data):
+    rows, queries = data
+    by_bags = FusedQueries(vectors=np.zeros_like(queries.vectors), profiles=queries.profiles)
+    found = fused_search(rows, by_bags, 30, allowed=None)
+    alone = SparseIndex(rows.sparse.bags).search(queries.profiles, 30)
+    np.testing.assert_array_equal(found.rows, alone.rows)
+    np.testing.assert_array_equal(found.scores, alone.scores)
+
+
 def test_search_agrees_with_float64_and_orders_by_the_kernels(data):
     rows, queries = data
     found = fused_search(rows, queries, 30, allowed=None)

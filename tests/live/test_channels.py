@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,12 +16,13 @@ from index.protocols import Hits
 from recall.errors import NotReadyError
 from recall.live.catalog import Catalog
 from recall.live.channels import in_turns
+from recall.live.item_vectors import indexed_bags
 from recall.live.query import AnsweredFrom, Channel, RecallQuery, Result
 from recall.live.rebuild import generation_in_memory
 from recall.live.records import InteractionRecord, ItemRecord
 from recall.live.retriever import Retriever
 from recall.model.fusion import FusionWeights
-from recall.schema import DataSchema, FeatureSpec
+from recall.schema import DataSchema, FeatureMap, FeatureSpec
 
 SERVED, EXACT, CONTENT, POPULARITY = Channel
 FUSION = FusionWeights(seen=0.5, unseen=2.0, unseen_offset=0.25)
@@ -116,6 +118,38 @@ def test_content_reads_the_whole_history_and_every_word_of_it(make_model) -> Non
         pytest.approx([2**-0.5, 2**-0.5], abs=1e-4),
     )
     assert held.item_ids == whole.item_ids
+
+
+def test_content_scores_every_item_whatever_the_base_index_would_find(make_model) -> None:
+    """An index of one table and one probe, with fresh, replaced and deleted items, beside cosines of Python sets."""
+    random = np.random.default_rng(5)
+    item_ids = [f"i{n:03}" for n in range(160)]
+    tags = {i: frozenset(random.choice([f"_{n}" for n in range(40)], random.integers(1, 6)).tolist()) for i in item_ids}
+    model = make_model(fusion=FUSION, known_items=frozenset(item_ids[::3]))
+
+    def features(some: list[str], *, old: bool = False) -> list[FeatureMap]:
+        return [{"topic": i, "tags": ("_old",) if old else tuple(sorted(tags[i]))} for i in some]
+
+    bad = {"family": "hyperplane", "bits": 6, "tables": 1, "probes": 1, "threads": 1}
+    held = features(item_ids[:100]) + features(item_ids[100:130], old=True)
+    config = IndexConfig(kind="lsh", parameters=bad)
+    generation = generation_in_memory(model, item_ids[:130], held, counts={}, config=config)
+    encoded = model.encode_items(item_ids[100:], features(item_ids[100:]))
+    generation.index.apply(
+        item_ids[100:], encoded.vectors, deleted=item_ids[:5], sequence=1, bags=indexed_bags(encoded)
+    )
+    for history in (item_ids[start : start + 3] for start in range(5, 150, 12)):
+        (result,) = Retriever(None).recall(
+            generation, [RecallQuery(history=tuple(history), limit=25, channels=(CONTENT,))]
+        )
+        profile = Counter({tag: 0.0 for i in history for tag in tags[i]})
+        for i in history:
+            profile.update({tag: len(tags[i]) ** -0.5 for tag in tags[i]})
+        length = sum(weight**2 for weight in profile.values()) ** 0.5
+        rest = [i for i in item_ids[5:] if i not in history]
+        scores = {i: sum(profile[tag] for tag in tags[i]) / len(tags[i]) ** 0.5 / length for i in rest}
+        assert result.scores.tolist() == pytest.approx(sorted(filter(None, scores.values()), reverse=True)[:25])
+        assert [scores[i] for i in result.item_ids] == pytest.approx(result.scores.tolist())
 
 
 def test_content_without_words_in_the_model_says_what_to_do(make_generation) -> None:
