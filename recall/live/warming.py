@@ -12,7 +12,7 @@ from pathlib import Path
 from recall.live.exploration import explorable
 from recall.live.generation import Generation, ModelLoader, load_model
 from recall.live.lineage import Lineage
-from recall.live.query import RecallQuery, SimilarBy, SimilarQuery
+from recall.live.query import Channel, RecallQuery, SimilarBy, SimilarQuery
 from recall.live.retriever import Retriever
 from recall.live.snapshot import load_generation
 
@@ -53,6 +53,8 @@ def warm(generation: Generation, *, fresh_share: float) -> None:
     retriever = Retriever(None, fresh_share=fresh_share)
     item_ids = tuple(islice(generation.index.item_ids(), _NUM_ITEMS))
     questions = [RecallQuery(history=item_ids, exact=exact) for exact in (False, True)]
+    if generation.index.has_content:
+        questions.append(RecallQuery(history=item_ids, channels=(Channel.CONTENT,)))
     retriever.recall(generation, [*questions, RecallQuery()])
     retriever.similar(generation, SimilarQuery(features={}))
     for item_id in item_ids[:1]:

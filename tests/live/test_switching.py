@@ -19,6 +19,7 @@ from recall.live.query import RecallQuery, SimilarBy, SimilarQuery
 from recall.live.retriever import Retriever
 from recall.live.service import RecallSystem
 from recall.live.warming import warm
+from recall.model.fusion import FusionWeights
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "v1"
 
@@ -98,8 +99,10 @@ def test_warming_asks_in_every_way_and_changes_nothing(make_generation, monkeypa
 
 
 @pytest.mark.parametrize("fresh_share", [0.0, 0.5])
-def test_warming_takes_an_empty_generation(make_generation, fresh_share):
-    warm(make_generation({}), fresh_share=fresh_share)
+@pytest.mark.parametrize("fusion", [FusionWeights(), FusionWeights(seen=1.0, unseen=1.0)])
+@pytest.mark.parametrize("topics", [{}, {"a": "jazz"}])
+def test_warming_takes_few_items_with_words_and_without(make_generation, make_model, topics, fusion, fresh_share):
+    warm(make_generation(topics, model=make_model(fusion=fusion)), fresh_share=fresh_share)
 
 
 def test_a_recall_that_meets_a_switch_is_answered_by_one_generation(deployment, catalog, make_item, make_model, until):
