@@ -13,6 +13,7 @@ from recall.errors import CatalogError
 from recall.live.catalog import Catalog
 from recall.live.catalog_writes import CatalogWrite, PutUsers
 from recall.live.records import ItemRecord, UserRecord
+from recall.live.restore import restore
 from recall.live.writes import RequestKey
 
 V1 = Path(__file__).resolve().parents[1] / "samples" / "v1" / "catalog.sqlite"
@@ -68,9 +69,15 @@ def test_a_damaged_counter_is_still_seen_after_the_migration(old: Path) -> None:
         catalog.last_sequence()
 
 
-def test_the_sample_of_version_2_reads_as_it_was_written(tmp_path: Path) -> None:
-    path = Path(shutil.copy(V1.parents[1] / "catalog-v2" / "catalog.sqlite", tmp_path))
+@pytest.mark.parametrize("source", ["catalog-v2", "catalog-v3", "backup-v1"])
+def test_a_sample_of_another_version_reads_as_it_was_written(tmp_path: Path, source: str) -> None:
+    sample, path = V1.parents[1] / source, tmp_path / "catalog.sqlite"
+    if source.startswith("backup"):
+        restore(sample, path)
+    else:
+        shutil.copy(sample / "catalog.sqlite", path)
     with Catalog.open(path) as catalog:
+        assert [ancestor.sequence for ancestor in catalog.lineage.ancestors] == ([] if source == "catalog-v2" else [4])
         assert catalog.last_sequence() == 4
         item = catalog.get_item("é")
         assert item is not None

@@ -3,7 +3,8 @@
 A folder beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what reading
 them gave when they were written. What is committed stays: later releases must read it. A new format version, or a new
 part of one, gets a new folder: `v1` has no sparse part and a projection in half precision, `v1-fused` has both parts
-and a projection in steps. Their catalogues are of version 1, `catalog-v2` is one of version 2.
+and a projection in steps. Their catalogues are of version 1, `catalog-v2` is one of version 2, `backup-v1` a backup of
+one of version 3, and `catalog-v3` what was restored from it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from index.factory import IndexConfig
+from recall.live.backup import backup
 from recall.live.catalog import Catalog
 from recall.live.catalog_writes import AddInteractions, CatalogWrite, DeleteUsers, PutItems, PutUsers
 from recall.live.config import RebuildConfig
@@ -22,6 +24,7 @@ from recall.live.load import load
 from recall.live.query import RecallQuery
 from recall.live.rebuild import rebuild
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
+from recall.live.restore import restore
 from recall.live.service import RecallSystem
 from recall.live.writes import RequestKey, WarningCode, WriteWarning
 from recall.model.config import CodeConfig, DecoderConfig, ProjectionConfig, TowerConfig
@@ -90,6 +93,14 @@ def write_catalog(path: Path) -> None:
         erasure = CatalogWrite(change=DeleteUsers(["gone"]))
         catalog.write([put, users, CatalogWrite(change=AddInteractions(events)), erasure])
         catalog.upkeep.tidy(forget_before=0)
+
+
+def write_backup(out: Path) -> None:
+    """Writes a backup of such a catalogue, and what restoring it gives."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_catalog(Path(scratch) / "catalog.sqlite")
+        backup(Path(scratch) / "catalog.sqlite", out / "backup-v1")
+    restore(out / "backup-v1", out / "catalog-v3" / "catalog.sqlite")
 
 
 def expected(out: Path) -> dict[str, object]:
