@@ -62,32 +62,33 @@ class Calls:
         """Returns which write a call waits for where its caller asked for `asked`."""
         return max(asked, self._sequence) if self._settings.reads_own_writes else asked
 
-    def call(self, method: Callable[..., _ReplyT], request: Message, timeout_seconds: float | None) -> _ReplyT:
-        """Returns the reply to a call that is safe to repeat.
+    def call(
+        self,
+        method: Callable[..., _ReplyT],
+        request: Message,
+        timeout_seconds: float | None,
+        *,
+        request_id: str | None = None,
+    ) -> _ReplyT:
+        """Returns the reply to a call.
 
         Args:
             method: Of the stub.
             request: Goes out with every attempt.
             timeout_seconds: Deadline; None takes that of the client.
+            request_id: Of a write, which without one, that is with an empty one, is attempted once; None where the call
+                writes nothing.
 
         Raises:
-            RecallError: The call failed, for good or in the last attempt.
+            RecallError: The call failed, for good or in the last attempt. Where a write may have happened nevertheless,
+                the message says so.
         """
-        return self._attempts(method, request, timeout_seconds, self._settings.retry)
-
-    def write(
-        self, method: Callable[..., _ReplyT], request: Message, timeout_seconds: float | None, *, request_id: str
-    ) -> _ReplyT:
-        """Returns the reply to a write; without a `request_id` it is attempted once.
-
-        Raises:
-            RecallError: The call failed, for good or in the last attempt. Where the write may have happened
-                nevertheless, the message says so.
-        """
-        retry = self._settings.retry if request_id else RetryPolicy(attempts=1)
+        retry = RetryPolicy(attempts=1) if request_id == "" else self._settings.retry
         try:
             return self._attempts(method, request, timeout_seconds, retry)
         except (DeadlineError, UnavailableError) as error:
+            if request_id is None:
+                raise
             cure = f"send it again with request_id={request_id!r}" if request_id else "read before sending it again"
             raise type(error)(f"{error}; the write may have happened: {cure}") from error
 

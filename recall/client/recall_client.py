@@ -217,8 +217,8 @@ class RecallClient:
         """
         key = _request_id(request_id)
         request = upsert_request(items, update_mask=update_mask, validate_only=validate_only, request_id=key)
-        reply = self._calls.write(self._stub.UpsertItems, request, timeout_seconds, request_id=key)
-        return write_result(reply)
+        writes = None if validate_only else key
+        return write_result(self._calls.call(self._stub.UpsertItems, request, timeout_seconds, request_id=writes))
 
     def delete(
         self, item_ids: Sequence[str], *, request_id: str | None = None, timeout_seconds: float | None = None
@@ -230,7 +230,7 @@ class RecallClient:
         """
         key = _request_id(request_id)
         request = delete_request(item_ids, key)
-        return delete_result(self._calls.write(self._stub.DeleteItems, request, timeout_seconds, request_id=key))
+        return delete_result(self._calls.call(self._stub.DeleteItems, request, timeout_seconds, request_id=key))
 
     def upsert_users(
         self,
@@ -247,7 +247,8 @@ class RecallClient:
         """
         key = _request_id(request_id)
         request = upsert_users_request(users, validate_only=validate_only, request_id=key)
-        return write_result(self._calls.write(self._stub.UpsertUsers, request, timeout_seconds, request_id=key))
+        writes = None if validate_only else key
+        return write_result(self._calls.call(self._stub.UpsertUsers, request, timeout_seconds, request_id=writes))
 
     def delete_users(
         self, user_ids: Sequence[str], *, request_id: str | None = None, timeout_seconds: float | None = None
@@ -259,7 +260,7 @@ class RecallClient:
         """
         key = _request_id(request_id)
         request = delete_users_request(user_ids, key)
-        return delete_result(self._calls.write(self._stub.DeleteUsers, request, timeout_seconds, request_id=key))
+        return delete_result(self._calls.call(self._stub.DeleteUsers, request, timeout_seconds, request_id=key))
 
     def record(
         self,
@@ -280,7 +281,7 @@ class RecallClient:
         """
         key = _request_id(request_id)
         request = record_request(interactions, key)
-        return record_result(self._calls.write(self._stub.RecordInteractions, request, timeout_seconds, request_id=key))
+        return record_result(self._calls.call(self._stub.RecordInteractions, request, timeout_seconds, request_id=key))
 
     def get(self, item_id: str, *, min_sequence: int = 0, timeout_seconds: float | None = None) -> ItemReply:
         """Returns what is stored of one item.

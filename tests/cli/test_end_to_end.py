@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recall.client import ItemRecord, RecallClient, RecallQuery, SimilarBy, SimilarQuery
+from recall.client import ItemRecord, RecallClient, RecallQuery, RetryPolicy, SimilarBy, SimilarQuery
 
 RECALL = [str(Path(sys.executable).with_name("recall"))]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -115,6 +116,21 @@ def test_twins_are_found_at_once_after_a_restart_and_after_a_rebuild(workplace: 
         assert client.similar(question).item_ids == with_twin
         client.delete(["twin"])
         assert client.similar(question).item_ids == sorted(same[1:])
+
+
+@pytest.mark.slow
+def test_client_outlives_the_kill_of_its_server_and_a_new_one_on_the_port(workplace: Path) -> None:
+    patient = RetryPolicy(attempts=1_000, first_seconds=0.05, most_seconds=0.5)
+    with _server(workplace) as (address, process), RecallClient(address, timeout_seconds=250, retry=patient) as client:
+        written = client.upsert([ItemRecord(item_id="before", features={"tags": ("odd", "t1")})]).sequence
+        process.kill()
+        process.wait()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.delete, ["before"])  # finds nobody, and goes on asking
+            with _server(workplace, "--port", address.rpartition(":")[2]) as (again, _):
+                assert again == address
+                assert (waiting.result().sequence, waiting.result().num_deleted) == (written + 1, 1)
+                assert client.status().sequence == written + 1
 
 
 @pytest.mark.slow

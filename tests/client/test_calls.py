@@ -134,6 +134,9 @@ def test_deadline_of_a_call_goes_before_that_of_the_client() -> None:
                 client.status(timeout_seconds=0.05)
             with pytest.raises(DeadlineError, match="the write may have happened: send it again with request_id='r1'"):
                 client.delete(["a0"], request_id="r1", timeout_seconds=0.05)
+            with pytest.raises(DeadlineError) as checked:
+                client.upsert([NEW], validate_only=True, timeout_seconds=0.05)
+            assert "may have happened" not in str(checked.value)
 
 
 @pytest.fixture
