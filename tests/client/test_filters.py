@@ -42,14 +42,14 @@ def _joined(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]
     return st.one_of(inner.map(Not), several.map(And), several.map(Or))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.recursive(LEAVES, _joined, max_leaves=6))
 def test_server_reads_the_condition_that_was_sent(condition: Condition) -> None:
     sent = filter_to_message(condition).SerializeToString()
     assert filter_from_message(pb.Filter.FromString(sent), COLUMNS, path="filter") == (condition, [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.recursive(LEAVES, _joined, max_leaves=6))
 def test_json_form_of_a_filter_is_read_as_it_is_written(condition: Condition) -> None:
     assert filter_from_json(json_format.MessageToJson(filter_to_message(condition))) == condition
