@@ -9,7 +9,9 @@ decides:
    other users `unseen_offset_alone`
 
 Of the values that are within one standard error of the best, paired by user, the nearest to 0 is taken (the rule of
-Breiman, Friedman, Olshen and Stone, Classification and regression trees, 1984, section 3.4.3).
+Breiman, Friedman, Olshen and Stone, Classification and regression trees, 1984, section 3.4.3), for `unseen` the nearest
+to `seen`: a handful of cold items in a validation part cannot tell, and what words say of warm ones holds until shown
+otherwise.
 Where the validation part holds one kind of item alone, its weight stands for both kinds and the offsets stay 0: nothing
 shows how cold and warm items compare. So does the offset of a kind of user that it does not hold. A
 profile holds as many tokens as in serving.
@@ -56,7 +58,7 @@ class _Rankings:
         stepper: Holds its item vectors and histories.
         histories: [num_users, num_items] ones.
         content: [num_items, num_tokens or dim] float32, rows of length 1 or empty.
-        k: Length of the lists.
+        k: Length of the lists where there are enough candidates (`ValidationPart.depth`).
     """
 
     model: EmbeddingModel
@@ -104,7 +106,7 @@ class _Rankings:
         for some, learned, exact in self.scores(part):
             relevant = part.relevant[some].toarray() > 0
             for place, weight in enumerate(WEIGHTS):
-                rows, _ = _top(learned + np.float32(weight) * exact, self.k)
+                rows, _ = _top(learned + np.float32(weight) * exact, part.depth(self.k))
                 out[place, some] = np.take_along_axis(relevant, rows, 1).sum(1) / relevant.sum(1)
         return out
 
@@ -112,13 +114,13 @@ class _Rankings:
         """Returns Recall@K of each user at each of `OFFSETS`, [len(OFFSETS), num_users]."""
         out = np.empty((len(OFFSETS), len(part.users)), dtype=np.float32)
         factors = np.where(cold, weights.unseen, weights.seen).astype(np.float32)
-        kinds = (np.flatnonzero(~cold), np.flatnonzero(cold))
+        kinds, k = (np.flatnonzero(~cold), np.flatnonzero(cold)), part.depth(self.k)
         for some, learned, exact in self.scores(part):
             relevant, scores = part.relevant[some].toarray() > 0, learned + factors * exact
             # An offset moves all cold items alike, so the best of each kind are the same at any.
-            (hits, best), (cold_hits, cold_best) = (self._best_of(scores, relevant, columns) for columns in kinds)
+            (hits, best), (cold_hits, cold_best) = (self._best_of(scores, relevant, columns, k) for columns in kinds)
             for place, offset in enumerate(OFFSETS):
-                rows, _ = _top(np.concatenate([best, cold_best + np.float32(offset)], axis=1), self.k)
+                rows, _ = _top(np.concatenate([best, cold_best + np.float32(offset)], axis=1), k)
                 found = np.take_along_axis(np.concatenate([hits, cold_hits], axis=1), rows, 1)
                 out[place, some] = found.sum(1) / relevant.sum(1)
         return out
@@ -130,9 +132,9 @@ class _Rankings:
         return told
 
     def _best_of(
-        self, scores: Matrix, relevant: NDArray[np.bool_], columns: RowArray
+        self, scores: Matrix, relevant: NDArray[np.bool_], columns: RowArray, k: int
     ) -> tuple[NDArray[np.bool_], Matrix]:
-        rows, best = _top(scores[:, columns], self.k)
+        rows, best = _top(scores[:, columns], k)
         return np.take_along_axis(relevant[:, columns], rows, 1), best
 
 
@@ -156,7 +158,9 @@ def fit_fusion(
         bool(cold[part.candidates[0]]): part
         for part in validation_parts(data, max_users=config.validation_users, seed=seed)
     }
-    fitted = {kind: _chosen(WEIGHTS, rankings.recalls_by_weight(part)) for kind, part in parts.items()}
+    fitted: dict[bool, float] = {}
+    for kind, part in sorted(parts.items()):  # seen items first
+        fitted[kind] = _chosen(WEIGHTS, rankings.recalls_by_weight(part), near=fitted.get(False, 0.0))
     weights = _fixed(config.fusion, fitted)
     if len(parts) == 2:
         mixed = mixed_part(data, max_users=config.validation_users, seed=seed)
@@ -210,19 +214,20 @@ def _fixed(config: FusionConfig, fitted: dict[bool, float]) -> FusionWeights:
     )
 
 
-def _chosen(grid: tuple[float, ...], recalls: Matrix) -> float:
-    """Returns the value nearest to 0 that the best one does not beat clearly; 0 without any user.
+def _chosen(grid: tuple[float, ...], recalls: Matrix, *, near: float = 0.0) -> float:
+    """Returns the value nearest to `near` that the best one does not beat clearly.
 
     Args:
-        grid: Values, with 0 among them.
+        grid: Values, ascending, with `near` among them.
         recalls: [len(grid), num_users] float32.
+        near: What holds as long as nothing speaks against it, as without any user.
     """
     if recalls.shape[1] == 0:
-        return 0.0
+        return near
     best = recalls[int(recalls.mean(axis=1, dtype=np.float64).argmax())]
     losses = (best - recalls).astype(np.float64)
     close = losses.mean(axis=1) <= losses.std(axis=1) / np.sqrt(losses.shape[1])
-    return min((value for value, is_close in zip(grid, close, strict=True) if is_close), key=abs)
+    return min((value for value, is_close in zip(grid, close, strict=True) if is_close), key=lambda v: abs(v - near))
 
 
 def _profiles(sums: csr_matrix) -> csr_matrix:

@@ -52,8 +52,10 @@ def _data(*, tagged: bool, cold: bool, warm: bool) -> TrainingData:
 
 @pytest.fixture
 def fit(make_config: Callable[..., TrainConfig]) -> Fit:
-    def run(data: TrainingData, vectors: NDArray[np.float32] | None = None, **fusion: object) -> FusionWeights:
-        config = make_config(fusion=fusion, validation_k=5)
+    def run(
+        data: TrainingData, vectors: NDArray[np.float32] | None = None, validation_k: int = 5, **fusion: object
+    ) -> FusionWeights:
+        config = make_config(fusion=fusion, validation_k=validation_k)
         model, stepper = _learned(data, config, vectors)
         return fit_fusion(model, stepper, data, config, seed=0)
 
@@ -125,6 +127,21 @@ def test_one_kind_alone_gives_one_weight_and_no_offset(fit: Fit, cold: bool, war
     assert weights.unseen_offset == 0
 
 
+def test_cold_items_that_tell_nothing_take_the_weight_of_warm_ones(fit: Fit) -> None:
+    data = _data(tagged=True, cold=True, warm=True)
+    one = PER_TAG - 1  # of all cold items; it is first among itself at any weight
+    warm = data.validation[:, 1] % PER_TAG < PER_TAG - 2
+    weights = fit(replace(data, validation=data.validation[warm | (data.validation[:, 1] == one)]), _noise(16))
+    assert weights.unseen == weights.seen > 0
+
+
+def test_few_candidates_shorten_the_lists_that_weights_are_fitted_on(fit: Fit) -> None:
+    # A list of 20 holds every cold item of the three tags, at any weight.
+    data = _data(tagged=True, cold=True, warm=False)
+    few = replace(data, validation=data.validation[data.validation[:, 1] < 3 * PER_TAG])
+    assert fit(few, _noise(16), validation_k=20).unseen > 0
+
+
 def test_without_a_validation_part_or_switched_off_nothing_is_added(fit: Fit) -> None:
     assert fit(_data(tagged=True, cold=False, warm=False)) == FusionWeights()
     assert fit(_data(tagged=True, cold=True, warm=True), content="none") == FusionWeights()
@@ -194,6 +211,14 @@ def test_of_values_that_are_as_good_the_one_nearest_to_zero_is_chosen() -> None:
     recalls = np.full((4, 100), 0.5, dtype=np.float32)
     recalls[2] += noise[2] - noise[2].mean() + 0.005  # a gain of half a standard error
     assert _chosen((0.0, 1.0, 2.0, 3.0), recalls) == 0.0
+
+
+def test_what_holds_already_stays_until_users_speak_against_it() -> None:
+    recalls = np.full((4, 100), 0.5, dtype=np.float32)
+    assert _chosen((0.0, 1.0, 2.0, 3.0), recalls, near=2.0) == 2.0
+    assert _chosen((0.0, 1.0, 2.0, 3.0), recalls[:, :0], near=2.0) == 2.0
+    recalls[2:] = 0.4
+    assert _chosen((0.0, 1.0, 2.0, 3.0), recalls, near=2.0) == 1.0
 
 
 def test_grids_hold_zero() -> None:
