@@ -87,7 +87,7 @@ class TrainConfig(BaseModel):
         epochs: Most passes over the training interactions.
         batch_size: Interactions a step.
         patience: Epochs without a better validation score before it stops.
-        validation_k: K of the validation recall.
+        validation_k: K of the validation recall; less where there are few candidates (`training.validation`).
         validation_users: Most users that validation looks at, chosen by hash.
         item_id_dropout: Share of items a step whose id counts as unseen.
         user_id_dropout: The same for users.

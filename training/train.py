@@ -28,7 +28,7 @@ from training.optimization import Optimization
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
-from training.validation import recall_at, validation_parts
+from training.validation import recall_at, telling_parts, validation_parts
 from training.warm_start import load_start, start_from
 
 _LOG = logging.getLogger(__name__)
@@ -231,9 +231,9 @@ def validation_score(
     """Returns the mean recall over the validation parts (see validation.py); NaN where there is none."""
     stepper.refresh()
     scores = []
-    for part in validation_parts(data, max_users=config.validation_users, seed=seed):
+    for part in telling_parts(validation_parts(data, max_users=config.validation_users, seed=seed)):
         users = model.embed_prepared_users(stepper.users.take(part.users), stepper.pool.means(part.users))
-        scores.append(recall_at(part, users, stepper.pool.vectors, k=config.validation_k))
+        scores.append(recall_at(part, users, stepper.pool.vectors, k=part.depth(config.validation_k)))
     return float(np.mean(scores)) if scores else math.nan
 
 

@@ -3,6 +3,10 @@
 The score is the mean over the parts there are of: Recall@K of warm items among all warm items, and Recall@K of cold
 items among the cold items of the validation part. So a data set with a cold validation part is judged on its cold items
 and one without on its warm ones. Where the validation part was carved out of train only warm items count.
+
+Two things keep noise from choosing. K is at most a fifth of the candidates: a list that holds nearly all of them finds
+everything, whatever the model. And a part with fewer than a tenth of the users of the other is left out of the mean:
+one user of it would move the score as ten of the other do, as where a split by time leaves a handful of cold items.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from recall.model.hashing import hash_values
 from training.dataset import RowArray, TrainingData
 
 _CHUNK = 512
+_CANDIDATES_PER_PLACE = 5
+_LEAST_SHARE_OF_USERS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,10 @@ class ValidationPart:
     relevant: csr_matrix
     seen: csr_matrix
 
+    def depth(self, k: int) -> int:
+        """Returns the length of the lists that are looked at: `k`, or less where there are few candidates."""
+        return max(1, min(k, len(self.candidates) // _CANDIDATES_PER_PLACE))
+
 
 def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[ValidationPart]:
     """Returns the warm and the cold part of the validation interactions, those that are not empty."""
@@ -48,6 +58,12 @@ def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[V
             candidates = np.unique(chosen[:, 1]) if is_cold else np.flatnonzero(~cold)
             parts.append(_part(data, chosen, candidates))
     return parts
+
+
+def telling_parts(parts: list[ValidationPart]) -> list[ValidationPart]:
+    """Returns the parts without those that have too few users beside the largest."""
+    most = max((len(part.users) for part in parts), default=0)
+    return [part for part in parts if len(part.users) >= _LEAST_SHARE_OF_USERS * most]
 
 
 def mixed_part(data: TrainingData, *, max_users: int, seed: int) -> ValidationPart:

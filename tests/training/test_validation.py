@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from training.config import TrainConfig
 from training.dataset import TrainingData
-from training.validation import ValidationPart, recall_at, validation_parts
+from training.setup import build_model
+from training.step import Stepper
+from training.train import validation_score
+from training.validation import ValidationPart, recall_at, telling_parts, validation_parts
 
 # Five items on a line and two users at its ends: user 0 ranks 0, 1, 2, ..., user 1 ranks 4, 3, 2, ...
 ITEMS = np.array([[4.0], [3.0], [2.0], [1.0], [0.0]], dtype=np.float32)
@@ -49,6 +55,40 @@ def test_recall_leaves_training_items_out_of_the_ranking(data: TrainingData) -> 
     assert _scores([warm, cold], 1) == [pytest.approx((0.5 + 0) / 2), 1.0]
     assert _scores([warm, cold], 2) == [1.0, 1.0]
     assert _scores([warm, cold], 100) == [1.0, 1.0]
+
+
+def test_lists_are_a_fifth_of_the_candidates_at_most(data: TrainingData) -> None:
+    warm, _ = validation_parts(data, max_users=10, seed=0)
+    sizes = {num: replace(warm, candidates=np.arange(num)).depth(20) for num in (1, 4, 5, 14, 99, 100, 1000)}
+    assert sizes == {1: 1, 4: 1, 5: 1, 14: 2, 99: 19, 100: 20, 1000: 20}
+
+
+def test_a_part_of_few_users_does_not_choose(data: TrainingData) -> None:
+    warm, cold = validation_parts(data, max_users=10, seed=0)
+    many, ten, nine = (replace(warm, users=np.arange(num)) for num in (100, 10, 9))
+    assert telling_parts([many, ten]) == [many, ten]
+    assert telling_parts([many, nine]) == [many]
+    assert telling_parts([cold]) == [cold]
+    assert telling_parts([]) == []
+
+
+def test_score_is_that_of_the_parts_that_tell(
+    checkerboard_data: TrainingData, make_config: Callable[..., TrainConfig]
+) -> None:
+    def score(validation: NDArray[np.int64]) -> float:
+        given = replace(checkerboard_data, validation=validation, carved=False)
+        return validation_score(model, stepper, given, config, seed=0)
+
+    config = make_config()
+    model = build_model(checkerboard_data, config.towers, seed=0)
+    stepper = Stepper(model, checkerboard_data, config, seed=0)
+    warm = checkerboard_data.validation
+    cold = np.flatnonzero(checkerboard_data.item_counts() == 0)
+    users = np.unique(warm[:, 0])
+    one_user = np.concatenate([warm, [[users[0], cold[0]]]])
+    all_users = np.concatenate([warm, [[user, cold[0]] for user in users]])
+    assert score(one_user) == score(warm) < 1
+    assert score(all_users) == pytest.approx((score(warm) + 1) / 2)
 
 
 def test_item_that_a_user_comes_back_to_is_not_asked_for(data: TrainingData) -> None:
