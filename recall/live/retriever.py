@@ -75,9 +75,7 @@ class Retriever:
         """
         check_channels(generation, queries)
         check_queries(generation, queries, path=path)
-        if self._fresh_share and generation.unseen_popularity is None:
-            generation = explorable(generation)  # a server does so when it loads the generation
-        return generation.windows.honoured(self._clock(), partial(self._recall, generation, queries))
+        return generation.windows.honoured(self._clock(), partial(self._recall, self._ready(generation), queries))
 
     def explain(
         self, generation: Generation, query: RecallQuery, item_id: str, *, facts: Callable[[str], ItemFacts]
@@ -96,12 +94,10 @@ class Retriever:
             CatalogError: What is stored cannot be read.
         """
         check_queries(generation, [query], path="recall.")
-        if self._fresh_share and generation.unseen_popularity is None:
-            generation = explorable(generation)
-        now = self._clock()
+        ready, now = self._ready(generation), self._clock()
 
         def ask(available: Condition | None) -> Explanation:
-            moment = generation.at_one_moment()
+            moment = ready.at_one_moment()
             (question,) = questions_of(moment, [query], self._users, available=available)
             ranking = Ranking(generation=moment, fresh_share=self._fresh_share)
             return explained(ranking, question, facts(item_id), available=available, now=now)
@@ -139,6 +135,10 @@ class Retriever:
             short_reason=short_reason(moment.index, options, limit=query.limit, num_found=len(hits.item_ids)),
             attributes=returned_attributes(moment, hits.item_ids, query.attributes),
         )
+
+    def _ready(self, generation: Generation) -> Generation:
+        """Returns a generation whose unseen items are told apart where that is needed, as a server loads it."""
+        return explorable(generation) if self._fresh_share and generation.unseen_popularity is None else generation
 
     def _recall(
         self, generation: Generation, queries: Sequence[RecallQuery], available: Condition | None

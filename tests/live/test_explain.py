@@ -7,7 +7,9 @@ others, and unseen items have .25 besides.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +19,7 @@ from index.conditions import And, Equals, Not, Range
 from index.factory import IndexConfig
 from recall.live.barriers import ItemFacts
 from recall.live.catalog import Catalog
-from recall.live.explanation import Explanation, MissingReason
+from recall.live.explanation import Explanation
 from recall.live.generation import Generation
 from recall.live.item_vectors import indexed_bags
 from recall.live.query import AnsweredFrom, Channel, RecallQuery
@@ -139,14 +141,15 @@ def test_an_item_that_cannot_be_embedded_says_why_and_what_else_bars_it(system: 
     assert reasons(explain(system, "bad", filter=Not(Range("cost", high=10)))) == ["NOT_EMBEDDED", "NOT_AVAILABLE"]
 
 
-def test_a_damaged_item_is_not_embedded_whatever_else(make_generation) -> None:
-    found = Retriever(None).explain(
-        make_generation({"a": "jazz"}),
-        RecallQuery(),
-        "x",
-        facts=lambda i: ItemFacts(item_id=i, problem="its row is torn"),
-    )
-    assert [(m.reason, m.message) for m in found.missing] == [(MissingReason.NOT_EMBEDDED, "its row is torn")]
+def test_a_damaged_item_is_not_embedded_whatever_else(deployment, catalog, make_model) -> None:
+    with closing(sqlite3.connect(catalog.path)) as connection, connection:
+        connection.execute("UPDATE items SET payload = payload || x'00' WHERE item_id = 'c'")
+    model = make_model(fusion=FUSION)
+    deployment.rebuild(model=model)
+    with deployment.serving(model) as system:
+        found = explain(system, "c", exclude=("c",))
+    assert reasons(found) == ["NOT_EMBEDDED", "EXCLUDED"]
+    assert "upsert the item again" in found.missing[0].message
 
 
 def test_a_closed_window_is_named_with_its_ends(system: RecallSystem) -> None:
