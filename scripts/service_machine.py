@@ -180,6 +180,22 @@ class ServiceMachine(RuleBasedStateMachine):
         assert set(result.item_ids) <= (self.others | set(self.model.available(_NOW))) - {*exclude, self.probe}
         self._check_order(result)
 
+    @rule(place=places, person=people, seed=seeds, excluded=st.sets(places), candidates=st.sets(places))
+    def explain(self, place: int, person: int, seed: int, excluded: set[int], candidates: set[int]) -> None:
+        """Asks why an item is or is not in the answer to a recall."""
+        item_id, user_id = self.item_ids[place], self.user_ids[person]
+        query = RecallQuery(
+            user_id=user_id,
+            candidates=tuple(self.item_ids[one] for one in sorted(candidates)),
+            exclude=tuple(self.item_ids[one] for one in sorted(excluded)),
+            filter=Draw(random.Random(seed), self.item_ids, least=1).condition(),
+        )
+        explanation = self.service.client.explain(query, item_id)
+        wanted = set(self.model.missing(query, item_id, _NOW))
+        assert {missing.reason for missing in explanation.missing} == wanted
+        assert explanation.is_returned is (not wanted)
+        assert explanation.answered_from is self.model.answered_from(user_id)
+
     @rule(place=places)
     def similar(self, place: int) -> None:
         """Looks for an item by its own features, to which nothing is nearer."""
@@ -242,15 +258,25 @@ class ServiceMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """Every item is found by an exact and by an approximate search, and counted once."""
+        """Every item is found by an exact and by an approximate search, as it was last written, and counted once."""
         self.num_steps += 1
         self.service.num_steps += 1
         client, wanted = self.service.client, set(self.model.available(_NOW))
-        query = RecallQuery(history=(self.probe,), candidates=tuple(self.item_ids), filter=ItemIn(self.item_ids))
-        result = client.recall(query)
+        query = RecallQuery(
+            history=(self.probe,),
+            candidates=tuple(self.item_ids),
+            filter=ItemIn(self.item_ids),
+            attributes=_NAMES,
+        )
+        exactly = replace(query, exact=True)
+        result, exact = client.recall(query), client.recall(exactly)
         self._check(result, wanted)
-        exact = client.recall(replace(query, exact=True))
+        self._check_attributes(result)
         assert (exact.item_ids, exact.scores.tolist()) == (result.item_ids, result.scores.tolist())
+        for batched in client.batch_recall([query, exactly]):
+            self._check(batched, wanted)
+            # A model's floats for several users at once differ in their last digits.
+            np.testing.assert_allclose(batched.scores, result.scores, rtol=0, atol=1e-4)
         assert result.answered_from is AnsweredFrom.HISTORY
         assert client.status().num_items == len(self.others) + len(self.model.items)
 
@@ -280,6 +306,11 @@ class ServiceMachine(RuleBasedStateMachine):
         assert result.sequence >= self.model.sequence
         self._check_order(result)
 
+    def _check_attributes(self, result: Result) -> None:
+        for name in _NAMES:
+            wanted = [self.model.attributes(item_id).get(name) for item_id in result.item_ids]
+            assert list(map(_comparable, result.attributes[name])) == list(map(_comparable, wanted))
+
     @staticmethod
     def _check_order(result: Result) -> None:
         places_ = [(-score, item_id.encode()) for item_id, score in zip(result.item_ids, result.scores, strict=True)]
@@ -291,3 +322,8 @@ def _same(left: ItemRecord, right: ItemRecord) -> bool:
     windows = [(item.available_from, item.available_until) for item in (left, right)]
     is_same = same_features(left.features, right.features) and same_features(left.attributes, right.attributes)
     return is_same and windows[0] == windows[1]
+
+
+def _comparable(value: object) -> object:
+    """Returns a value of an attribute, of a set without order."""
+    return frozenset(value) if isinstance(value, tuple) else value

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from filter_oracle import SPECS, holds
 from index.conditions import Condition
-from recall.client import ItemRecord
+from recall.client import ItemRecord, MissingReason, RecallQuery
 from recall.live.query import AnsweredFrom
 from recall.schema import FeatureMap, FeatureValue
 
@@ -65,6 +65,22 @@ class ServiceModel:
     def passing(self, condition: Condition, now: float) -> set[str]:
         """Returns the items that may be returned at a time and for which a condition holds."""
         return {i for i in self.available(now) if holds(condition, i, self.attributes(i))}
+
+    def missing(self, query: RecallQuery, item_id: str, now: float) -> Iterator[MissingReason]:
+        """Yields why an item is not in the answer to a recall for a stored user, whose limit is out of reach."""
+        stored = item_id in self.items
+        if not stored:
+            yield MissingReason.NOT_STORED
+        if stored and item_id not in self.available(now):
+            yield MissingReason.NOT_AVAILABLE
+        if item_id not in (query.candidates or ()):
+            yield MissingReason.NOT_A_CANDIDATE
+        if item_id in query.exclude:
+            yield MissingReason.EXCLUDED
+        if item_id in self.history(query.user_id or ""):
+            yield MissingReason.IN_HISTORY
+        if stored and query.filter is not None and not holds(query.filter, item_id, self.attributes(item_id)):
+            yield MissingReason.FILTERED
 
     def history(self, user_id: str) -> set[str]:
         """Returns the items that a user has chosen, stored or not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from index.conditions import And, Equals, Not, Present
-from recall.client import ItemRecord
+from recall.client import ItemRecord, MissingReason, RecallQuery
 from recall.live.query import AnsweredFrom
 from service_model import ServiceModel, merged_item
 
@@ -50,6 +50,18 @@ def test_the_dictionary_knows_what_a_user_is_answered_from(model):
     assert model.history("u") == {"gone", "b"}
     assert model.forget_user("u")
     assert not model.forget_user("u")
+
+
+def test_the_dictionary_knows_every_reason_why_an_item_is_not_returned(model):
+    model.events["u"] = {("a", 1), ("gone", 2)}
+    query = RecallQuery(user_id="u", candidates=("a", "b"), exclude=("a", "gone"), filter=Equals("brand", "blue"))
+    wanted = {
+        "a": {MissingReason.EXCLUDED, MissingReason.IN_HISTORY, MissingReason.FILTERED},
+        "b": {MissingReason.NOT_AVAILABLE, MissingReason.FILTERED},
+        "gone": {MissingReason(name) for name in ("not stored", "not a candidate", "excluded", "in history")},
+    }
+    assert {item_id: set(model.missing(query, item_id, 0)) for item_id in wanted} == wanted
+    assert set(model.missing(RecallQuery(user_id="w", candidates=("a",)), "a", 0)) == set()
 
 
 def test_the_dictionary_merges_fields_and_refuses_windows_that_do_not_fit(model):
