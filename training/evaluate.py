@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from index.factory import IndexConfig
 from recall.client import RecallClient
 from recall.errors import ConfigError
 from recall.live.generation import Generation, load_model
+from recall.live.popularity import Popularity as Counted
 from recall.live.query import MAX_LIMIT
 from recall.live.rebuild import generation_in_memory
 from recall.live.snapshot import MODEL, load_generation
@@ -241,7 +242,10 @@ def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
     if request.snapshot is not None:
         generation = load_generation(request.snapshot, lineage=None)
         refuse_other_split(request.snapshot / MODEL, part)
-        return generation
+        # The catalogue may count what is held out: a folder that declares no split is loaded whole.
+        counts = tables.train_counts()
+        pairs = ((item_id, counts.get(item_id, 0)) for item_id in generation.index.item_ids())
+        return replace(generation, popularity=Counted.from_counts(pairs))
     assert request.model is not None
     refuse_other_split(request.model, part)
     item_ids, features, _ = folder.items()

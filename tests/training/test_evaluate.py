@@ -199,6 +199,25 @@ def test_snapshot_gives_the_figures_of_its_model(trained: Any, tmp_path: Path) -
     assert evaluate(requests[0]).rows == evaluate(requests[1]).rows
 
 
+@pytest.mark.slow
+def test_snapshot_answers_unknown_users_without_what_is_held_out(
+    trained: Any, make_checkerboard: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = make_checkerboard(tmp_path / "checkerboard")
+    table = pl.read_parquet(data / "interactions.parquet")
+    new = pl.DataFrame({"user_id": [f"new{n}" for n in range(30)], "item_id": "b29", "split": "test"})
+    pl.concat([table, new]).write_parquet(data / "interactions.parquet")
+    folder = DataFolder.open(data)
+    load(folder, tmp_path / "catalog.sqlite", interactions=folder.interactions().with_columns(split=pl.lit("train")))
+    snapshot = rebuild(trained.model, tmp_path / "catalog.sqlite", tmp_path / "snapshots")
+    by_model, by_snapshot = (
+        evaluate(EvaluationRequest(data=data, ks=(1,), channels=("served",), **source))
+        for source in ({"model": trained.model}, {"snapshot": snapshot})
+    )
+    assert _value(by_model, "served", 1, part="cold_users") == 0
+    assert by_snapshot.rows == by_model.rows
+
+
 # What is reported
 
 
