@@ -85,8 +85,7 @@ class _Rankings:
     def scores(self, part: ValidationPart) -> Iterator[tuple[slice, Matrix, Matrix]]:
         """Yields some users, and how learned vectors and content score the candidates, [n, c] float32 each."""
         vectors, content = self.stepper.pool.vectors[part.candidates], self.content[part.candidates].T
-        for start in range(0, len(part.users), _CHUNK):
-            some = slice(start, min(start + _CHUNK, len(part.users)))
+        for some in part.chunks(_CHUNK):
             rows = part.users[some]
             users = self.model.embed_prepared_users(self.stepper.users.take(rows), self.stepper.pool.means(rows))
             learned = users @ vectors.T

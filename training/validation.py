@@ -11,6 +11,7 @@ one user of it would move the score as ten of the other do, as where a split by 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from recall.model.hashing import hash_values
 from training.dataset import RowArray, TrainingData
 
 _CHUNK = 512
+_SCORES_AT_ONCE = 1 << 25
 _CANDIDATES_PER_PLACE = 5
 _LEAST_SHARE_OF_USERS = 0.1
 
@@ -44,6 +46,12 @@ class ValidationPart:
     def depth(self, k: int) -> int:
         """Returns the length of the lists that are looked at: `k`, or less where there are few candidates."""
         return max(1, min(k, len(self.candidates) // _CANDIDATES_PER_PLACE))
+
+    def chunks(self, most: int) -> Iterator[slice]:
+        """Yields some users after others, at most so many, and fewer where each has a great many candidates."""
+        size = max(1, min(most, _SCORES_AT_ONCE // max(1, len(self.candidates))))
+        for start in range(0, len(self.users), size):
+            yield slice(start, min(start + size, len(self.users)))
 
 
 def validation_parts(data: TrainingData, *, max_users: int, seed: int) -> list[ValidationPart]:
@@ -83,8 +91,7 @@ def recall_at(part: ValidationPart, users: NDArray[np.float32], items: NDArray[n
     k = min(k, len(part.candidates))
     hits = np.empty((len(users), k), dtype=np.bool_)
     columns = items[part.candidates]
-    for start in range(0, len(users), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    for rows in part.chunks(_CHUNK):
         scores = users[rows] @ columns.T
         scores[part.seen[rows].nonzero()] = -np.inf
         top = np.argpartition(-scores, k - 1, axis=1)[:, :k]

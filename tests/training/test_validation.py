@@ -72,6 +72,16 @@ def test_a_part_of_few_users_does_not_choose(data: TrainingData) -> None:
     assert telling_parts([]) == []
 
 
+def test_a_great_catalogue_is_scored_for_fewer_users_at_once(data: TrainingData) -> None:
+    warm, _ = validation_parts(data, max_users=10, seed=0)
+    few, great, beyond = (
+        replace(warm, users=np.arange(5), candidates=np.arange(num)) for num in (1 << 10, 1 << 24, 1 << 26)
+    )
+    assert list(few.chunks(3)) == [slice(0, 3), slice(3, 5)]
+    assert list(great.chunks(3)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert [rows.stop - rows.start for rows in beyond.chunks(3)] == [1] * 5
+
+
 def test_score_is_that_of_the_parts_that_tell(
     checkerboard_data: TrainingData, make_config: Callable[..., TrainConfig]
 ) -> None:
