@@ -12,14 +12,14 @@ those of byte codes (`index.quantised`), or inner products of the vectors where 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
-from index.graph_simd import byte_product, move_up
+from index.byte_scoring import coded_product, encode, njit_uncounted, product
+from index.graph_simd import move_up
 from index.ordering import descending_bits
 from index.protocols import FloatArray, RowArray, RowBitmap
 from index.simd import LINE, prefetch
@@ -33,43 +33,15 @@ Links = NDArray[np.int32]
 _LAST = np.int64(2**63 - 1)
 _LOWER = np.int64(2**32 - 1)
 _FLOATS_A_LINE = LINE // 4
-_FAST = {"reassoc", "contract", "nsz"}
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def njit_uncounted(*signature: Any, **options: Any) -> Callable[[_Function], _Function]:
-    """Compiles a function that makes no array: references to arrays are not counted, which took half of a walk."""
-    return cast(Callable[[_Function], _Function], njit(*signature, **{"nogil": True, "_nrt": False, **options}))
-
-
-@njit_uncounted(forceinline=True, fastmath=_FAST)
-def _product(queries: FloatArray, query: _Int, vectors: FloatArray, row: _Int) -> _Float:
-    total = np.float32(0)
-    for d in range(queries.shape[1]):
-        total += queries[query, d] * vectors[row, d]
-    return total
-
-
-@njit_uncounted(forceinline=True)
-def _encode(query: FloatArray, steps: FloatArray, code: NDArray[np.int8]) -> None:
-    largest = 0.0
-    for d in range(query.size):
-        largest = max(largest, abs(np.float64(query[d]) * steps[d]))
-    scale = 127 / largest if largest > 0 else 0.0
-    for d in range(query.size):
-        code[d] = np.int8(np.rint(np.float64(query[d]) * steps[d] * scale))
 
 
 @njit_uncounted(forceinline=True)
 def _entry(space: Any, query: _Int, row: _Int) -> _Int:
     queries, vectors, codes, code = space
     if codes.shape[0] == 0:
-        score: _Int = descending_bits(_product(queries, query, vectors, row))
+        score: _Int = descending_bits(product(queries, query, vectors, row))
     else:
-        total = np.int64(0)
-        for start in range(0, codes.shape[1], LINE):
-            total += byte_product(codes, row * codes.shape[1] + start, code, start)
-        score = -total
+        score = -coded_product(codes, row, code)
     return (score << np.int64(32)) | (np.int64(row) << np.int64(1))
 
 
@@ -267,7 +239,7 @@ def walk(
     limits = (capacity if allowed.size > 0 else min(capacity, kept), kept, breadth)
     for query in range(queries.shape[0]):
         if codes.shape[0] > 0:
-            _encode(queries[query], steps, code)
+            encode(queries[query], steps, code)
         visited[:] = 0
         space = (queries, vectors, codes, code)
         start = _descend(space, query, (links.shape[1] // 2, upper_rows, upper_starts, upper_links, entry, top))

@@ -6,7 +6,6 @@ Queries are independent of each other, so results do not depend on how many come
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,9 +16,8 @@ from index.ordering import order
 from index.protocols import FloatArray, Neighbors, RowArray, RowBitmap
 from index.quantised import ByteArray, ByteCodes
 from index.rescore import score_rows
+from index.turns import in_turns
 
-_QUERIES_AT_ONCE = 32
-"""Queries of one thread's turn: some milliseconds of work, and few enough to share a batch out evenly."""
 _SAMPLED_QUERIES, _SAMPLED_NEIGHBORS = 128, 100
 _EVERY_ROW = np.empty(0, dtype=np.uint8)
 
@@ -68,19 +66,12 @@ class WalkedRows:
             plan: How far to go.
             result: Of num_queries queries and at least `plan.wanted` slots.
         """
-        num_queries = queries.shape[0]
-        if num_queries <= _QUERIES_AT_ONCE:
-            return self._search_some(queries, plan, result)
-        turns = [slice(start, start + _QUERIES_AT_ONCE) for start in range(0, num_queries, _QUERIES_AT_ONCE)]
 
         def take(turn: slice) -> int:
             part = Neighbors(rows=result.rows[turn], scores=result.scores[turn], counts=result.counts[turn])
             return self._search_some(queries[turn], plan, part)
 
-        if plan.threads == 1:
-            return sum(map(take, turns))
-        with ThreadPoolExecutor(min(plan.threads, len(turns))) as pool:
-            return sum(pool.map(take, turns))
+        return sum(in_turns(take, queries.shape[0], threads=plan.threads))
 
     def _search_some(self, queries: FloatArray, plan: Walk, result: Neighbors) -> int:
         rows = np.empty(queries.shape[0] * plan.kept, dtype=np.int64)

@@ -21,6 +21,7 @@ import numpy as np
 from index.arrays import load_array
 from index.errors import InvalidIndexConfigError, SnapshotDamagedError
 from index.faiss_library import load_faiss, load_gpu_faiss, num_threads, openmp_threads
+from index.faiss_lists import FaissLists
 from index.flat import FlatIndex
 from index.gpu import lists_on_gpu
 from index.inverted_lists import InvertedLists, Probing
@@ -79,7 +80,7 @@ class IvfFlatIndex:
 
     kind = "ivf_flat"
 
-    def __init__(self, lists: InvertedLists, parameters: IvfFlatParameters) -> None:
+    def __init__(self, lists: InvertedLists[FaissLists], parameters: IvfFlatParameters) -> None:
         """Takes filled lists and resolved parameters, but for `nprobe`; use `build` or `load`."""
         probes = lists.num_probes(parameters.nprobe, seed=parameters.seed, threads=parameters.threads)
         self._lists = lists
@@ -135,7 +136,7 @@ class IvfFlatIndex:
 
     def resident_bytes(self) -> int:
         """Returns the bytes of lists and centroids: the vectors are in the lists."""
-        return self._lists.resident_bytes()
+        return self._lists.lists.resident_bytes()
 
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
@@ -145,7 +146,7 @@ class IvfFlatIndex:
     def save(self, folder: Path) -> None:
         """Writes centroids and list numbers; see the top of this module."""
         faiss = load_faiss(self.kind)
-        lists = self._lists.lists
+        lists = self._lists.lists.index
         bare = _empty(self.dim, lists.nlist)
         if lists.is_trained:
             bare.quantizer.add(lists.quantizer.reconstruct_n(0, lists.nlist))
@@ -183,7 +184,8 @@ def _empty(dim: int, lists: int) -> faiss.IndexIVFFlat:
     return made
 
 
-def _placed(lists: faiss.IndexIVF, exact: FlatIndex, parameters: IvfFlatParameters) -> InvertedLists:
+def _placed(lists: faiss.IndexIVF, exact: FlatIndex, parameters: IvfFlatParameters) -> InvertedLists[FaissLists]:
     if parameters.device == "cpu" or exact.num_rows == 0:
-        return InvertedLists(lists, exact)
-    return InvertedLists(lists, exact, on_gpu=lists_on_gpu(lists, kind=IvfFlatIndex.kind))
+        return InvertedLists(FaissLists(index=lists, vectors=exact.vectors), exact)
+    on_gpu = lists_on_gpu(lists, kind=IvfFlatIndex.kind)
+    return InvertedLists(FaissLists(index=lists, vectors=exact.vectors, on_gpu=on_gpu), exact)

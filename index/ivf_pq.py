@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.errors import InvalidIndexConfigError
 from index.faiss_library import load_faiss, num_threads, openmp_threads
+from index.faiss_lists import FaissLists
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
 from index.lengths import warn_of_unequal
@@ -97,7 +98,7 @@ class IvfPqIndex:
 
     kind = "ivf_pq"
 
-    def __init__(self, lists: InvertedLists, parameters: IvfPqParameters) -> None:
+    def __init__(self, lists: InvertedLists[FaissLists], parameters: IvfPqParameters) -> None:
         """Takes filled lists and resolved parameters, but for `nprobe`; use `build` or `load`."""
         probes = lists.num_probes(parameters.nprobe, seed=parameters.seed, threads=parameters.threads)
         self._lists = lists
@@ -125,7 +126,7 @@ class IvfPqIndex:
             if exact.num_rows:
                 train(lists, exact.vectors, seed=parameters.seed, least=1 << parameters.bits)
                 lists = add(lists, exact.vectors)
-        return cls(InvertedLists(lists, exact), parameters)
+        return cls(InvertedLists(FaissLists(index=lists, vectors=exact.vectors), exact), parameters)
 
     @property
     def dim(self) -> int:
@@ -152,7 +153,7 @@ class IvfPqIndex:
 
     def resident_bytes(self) -> int:
         """Returns the bytes of codes, rows and centroids, those of the segments included."""
-        return self._lists.resident_bytes() + 4 * int(_quantizer(self._lists.lists).centroids.size())
+        return self._lists.lists.resident_bytes() + 4 * int(_quantizer(self._lists.lists.index).centroids.size())
 
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
@@ -162,7 +163,7 @@ class IvfPqIndex:
 
     def save(self, folder: Path) -> None:
         """Writes codes and centroids, without vectors, as `ivf_pq.faiss`."""
-        load_faiss(self.kind).write_index(self._lists.lists, str(folder / CODES))
+        load_faiss(self.kind).write_index(self._lists.lists.index, str(folder / CODES))
 
     @classmethod
     def load(cls, folder: Path, vectors: FloatArray, parameters: IvfPqParameters | None = None) -> IvfPqIndex:
@@ -177,7 +178,10 @@ class IvfPqIndex:
         wanted = _CLASSES[parameters.bits]
         lists = read_lists(path, wanted, kind=cls.kind, exact=exact, num_rows=exact.num_rows)
         read = replace(parameters, lists=lists.nlist, segments=_quantizer(lists).M)
-        return cls(InvertedLists(lists, exact), read.resolved(exact.num_rows, exact.dim))
+        return cls(
+            InvertedLists(FaissLists(index=lists, vectors=exact.vectors), exact),
+            read.resolved(exact.num_rows, exact.dim),
+        )
 
 
 def _quantizer(lists: faiss.IndexIVF) -> faiss.ProductQuantizer:

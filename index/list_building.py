@@ -47,6 +47,17 @@ def train(lists: faiss.IndexIVF, vectors: FloatArray, *, seed: int, least: int) 
     lists.train(sample)
 
 
+def grouped(vectors: FloatArray, lists: int, *, seed: int) -> tuple[FloatArray, RowArray]:
+    """Returns centroids, [lists, dim] float32, and the list of each row, [num_rows] int64; without rows, zeros."""
+    library = load_faiss("ivf")
+    dim = vectors.shape[1]
+    bare = library.IndexIVFFlat(library.IndexFlatIP(dim), dim, lists, library.METRIC_INNER_PRODUCT)
+    if not vectors.shape[0]:
+        return np.zeros((lists, dim), dtype=np.float32), np.empty(0, dtype=np.int64)
+    train(bare, vectors, seed=seed, least=1)
+    return bare.quantizer.reconstruct_n(0, lists), assign(bare, vectors)
+
+
 def assign(lists: faiss.IndexIVF, vectors: FloatArray) -> RowArray:
     """Returns the list of each row, [num_rows] int64, reading the rows in blocks."""
     numbers = [lists.quantizer.search(vectors[start:stop], 1)[1][:, 0] for start, stop in _blocks(vectors.shape[0])]

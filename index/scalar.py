@@ -1,12 +1,12 @@
-"""Scalar-quantised codes through FAISS with exact re-ranking: one byte a coordinate.
+"""Scalar-quantised codes in inverted lists with exact re-ranking: one byte a coordinate.
 
 Each coordinate of what a vector is off from the centroid of its list is rounded to one of 256 steps between the least
-and the greatest seen in training. With one list the codes are scanned exhaustively: approximate by rounding alone.
+and the greatest of all rows (`index.byte_lists`). With one list the codes are scanned exhaustively: approximate by
+rounding alone. Where lists hold what belongs together, this kind reads a quarter of the bytes that whole vectors take,
+and the faster for it.
 
 Memory holds codes, rows and centroids. The vectors may be a memory map, of which a search reads `rerank` rows for each
-one wanted; a build reads it in blocks. See `index.inverted_lists`.
-
-On disk: `scalar.faiss`, an `IndexIVFScalarQuantizer` in FAISS's format.
+one wanted; a build reads it in blocks. FAISS is needed to build alone. See `index.inverted_lists`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from index.byte_lists import ByteLists
 from index.faiss_library import load_faiss, num_threads, openmp_threads
 from index.flat import FlatIndex
 from index.inverted_lists import InvertedLists, Probing
 from index.lengths import warn_of_unequal
-from index.list_building import add, num_lists, read_lists, train
+from index.list_building import grouped, num_lists
 from index.parameter_values import MOST_THREADS, check_bounds, retuned_values
 from index.protocols import FloatArray, Neighbors, Parameters, RowBitmap
 
-CODES = "scalar.faiss"
 RERANK = 2
 _SEARCH_PARAMETERS = ("nprobe", "rerank", "threads")
 _BOUNDS = {**dict.fromkeys(("lists", "nprobe", "rerank", "seed"), (0, 2**31 - 1)), "threads": (0, MOST_THREADS)}
-_BOUNDS_BYTES = 8
-"""Least value and step of a coordinate, float32 each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ class ScalarIndex:
 
     kind = "scalar"
 
-    def __init__(self, lists: InvertedLists, parameters: ScalarParameters) -> None:
+    def __init__(self, lists: InvertedLists[ByteLists], parameters: ScalarParameters) -> None:
         """Takes filled lists and resolved parameters, but for `nprobe`; use `build` or `load`."""
         probes = lists.num_probes(parameters.nprobe, seed=parameters.seed, threads=parameters.threads)
         self._lists = lists
@@ -91,15 +89,9 @@ class ScalarIndex:
         exact = FlatIndex(vectors)
         warn_of_unequal(exact, kind=cls.kind)
         parameters = (parameters or ScalarParameters()).resolved(exact.num_rows)
-        quantizer, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-        lists = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(exact.dim), exact.dim, parameters.lists, quantizer, metric, True
-        )
         with openmp_threads(faiss, num_threads(parameters.threads)):
-            if exact.num_rows:
-                train(lists, exact.vectors, seed=parameters.seed, least=1)
-                lists = add(lists, exact.vectors)
-        return cls(InvertedLists(lists, exact), parameters)
+            centroids, numbers = grouped(exact.vectors, parameters.lists, seed=parameters.seed)
+        return cls(InvertedLists(ByteLists.of(exact.vectors, centroids, numbers), exact), parameters)
 
     @property
     def dim(self) -> int:
@@ -125,8 +117,8 @@ class ScalarIndex:
         return ScalarIndex(self._lists, parameters.resolved(self.num_rows))
 
     def resident_bytes(self) -> int:
-        """Returns the bytes of codes, rows, centroids and bounds."""
-        return self._lists.resident_bytes() + _BOUNDS_BYTES * self.dim
+        """Returns the bytes of codes, rows and centroids."""
+        return self._lists.lists.resident_bytes()
 
     def search(self, queries: FloatArray, k: int, *, allowed: RowBitmap | None = None) -> Neighbors:
         """Returns up to `k` rows a query, as many as exact search would; see `VectorIndex.search`."""
@@ -135,18 +127,17 @@ class ScalarIndex:
         return self._lists.search(queries, k, probing, allowed=allowed)
 
     def save(self, folder: Path) -> None:
-        """Writes codes and centroids, without vectors, as `scalar.faiss`."""
-        load_faiss(self.kind).write_index(self._lists.lists, str(folder / CODES))
+        """Writes codes and centroids, without vectors; see `index.byte_lists`."""
+        self._lists.lists.save(folder)
 
     @classmethod
     def load(cls, folder: Path, vectors: FloatArray, parameters: ScalarParameters | None = None) -> ScalarIndex:
         """Reads what `save` wrote, and joins it with the vectors it was built from.
 
         Raises:
-            SnapshotDamagedError: The file is missing, unreadable, or of other rows.
-            MissingBackendError: FAISS is not installed.
+            SnapshotDamagedError: A file is missing, unreadable, or of other rows.
         """
-        exact, path = FlatIndex(vectors), folder / CODES
-        lists = read_lists(path, "IndexIVFScalarQuantizer", kind=cls.kind, exact=exact, num_rows=exact.num_rows)
-        read = replace(parameters or ScalarParameters(), lists=lists.nlist)
-        return cls(InvertedLists(lists, exact), read.resolved(exact.num_rows))
+        exact = FlatIndex(vectors)
+        codes = ByteLists.load(folder, exact)
+        read = replace(parameters or ScalarParameters(), lists=codes.num_lists)
+        return cls(InvertedLists(codes, exact), read.resolved(exact.num_rows))

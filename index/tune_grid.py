@@ -16,6 +16,7 @@ from index.hnsw import MOST_CANDIDATES
 from index.kinds import BaseIndex, KindParameters, parameters_of
 from index.lsh_rules import TABLES
 from index.protocols import Parameters
+from index.simd import padded
 
 Setting: TypeAlias = Mapping[str, int | float | str]
 
@@ -100,7 +101,7 @@ def _ivf_bytes(num_rows: int, dim: int, parameters: Parameters) -> int:
 
 
 def _scalar_bytes(num_rows: int, dim: int, parameters: Parameters) -> int:
-    return num_rows * (dim + _ID_BYTES)
+    return num_rows * (padded(dim) + _ROW_BYTES)
 
 
 def _pq_builds(target_recall: float, k: int) -> list[Setting]:
@@ -138,6 +139,7 @@ def _lsh_ladder(index: BaseIndex, k: int) -> list[Setting]:
 
 _LONGEST_LIST = 16
 _ID_BYTES = 8
+_ROW_BYTES = 4
 _LEAST_ROWS_READ = 4
 _LEAST_RERANK, _MOST_RERANK = 2, 12
 _HIGHEST_AIM = 0.995

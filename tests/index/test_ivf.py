@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import faiss
 import numpy as np
 import pytest
@@ -64,7 +66,7 @@ def test_search_through_a_device_copy_is_that_of_the_lists(unit_vectors):
     index = IvfFlatIndex.build(vectors, parameters)
     lists = index._lists.lists
     copied = IvfFlatIndex(
-        InvertedLists(lists, FlatIndex(vectors), on_gpu=DeviceCopy(faiss.clone_index(lists))),
+        InvertedLists(replace(lists, on_gpu=DeviceCopy(faiss.clone_index(lists.index))), FlatIndex(vectors)),
         parameters.resolved(2000),
     )
     _assert_same(copied, index, vectors)

@@ -15,7 +15,7 @@ DIM, PADDED, NUM_ROWS = 32, 64, 1500
         ("flat", {}, 4 * DIM, 0),
         ("hnsw", {"m": 16, "ef_construction": 20, "codes": "int8"}, 4 * DIM + PADDED + 8 * 16, 16),
         ("ivf_flat", {"lists": 2}, 4 * DIM + 8, 1),
-        ("scalar", {"lists": 2}, DIM + 8, 1),
+        ("scalar", {"lists": 2}, PADDED + 4, 1),
         ("ivf_pq", {"lists": 2}, DIM / 4 + 8, DIM / 4 + 2),
         ("lsh", {"tables": 4, "bits": 4}, 4 * 4 + PADDED + 4, 8),
         ("kd_tree", {}, 8 * (DIM + 2), 16),
