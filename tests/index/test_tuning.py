@@ -128,7 +128,7 @@ def test_budget_that_nothing_keeps_is_named_and_the_smallest_is_built(unit_vecto
 
 
 def test_budget_below_the_vectors_gives_a_kind_that_keeps_codes(unit_vectors):
-    vectors = unit_vectors(1500, 32)
+    vectors = unit_vectors(1500, 64)
     budget = vectors.nbytes // 2
     options = TuneOptions(kinds=["flat", "hnsw", "scalar"])
     tuned = tune(vectors, target_recall=0.8, k=10, memory_budget_bytes=budget, options=options)
