@@ -59,7 +59,10 @@ class TrainingData:
         return np.bincount(self.train[:, 0], minlength=len(self.user_ids)).astype(np.int64)
 
     def histories(self, max_history: int) -> csr_matrix:
-        """Returns the last `max_history` training items of each user as ones, [num_users, num_items] float32."""
+        """Returns how often each item is among a user's last `max_history` ones, [num_users, num_items] float32.
+
+        A request that names an item twice counts it twice, so training does too.
+        """
         users, items = self.train[:, 0], self.train[:, 1]
         counts = self.user_counts()
         place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -67,6 +70,11 @@ class TrainingData:
         shape = (len(self.user_ids), len(self.item_ids))
         matrix = csr_matrix((np.ones(int(kept.sum()), dtype=np.float32), (users[kept], items[kept])), shape=shape)
         matrix.sum_duplicates()
+        return matrix
+
+    def seen(self) -> csr_matrix:
+        """Returns ones where a user has a training interaction with an item, [num_users, num_items] float32."""
+        matrix = self.histories(len(self.train))
         matrix.data[:] = 1.0
         return matrix
 
@@ -130,7 +138,7 @@ def _notice_titles(table: str, specs: Sequence[FeatureSpec], rows: Sequence[Feat
 
 
 def _with_references(data: TrainingData, seed: int) -> TrainingData:
-    seen = data.histories(len(data.train))
+    seen = data.seen()
     items = Side(id_domain=ITEM_ID, ids=data.item_ids, rows=data.items, seen=seen.T.tocsr())
     users = Side(id_domain=USER_ID, ids=data.user_ids, rows=data.users, seen=seen)
     features = {

@@ -56,7 +56,7 @@ class _Rankings:
     Attributes:
         model: Trained, without fusion.
         stepper: Holds its item vectors and histories.
-        histories: [num_users, num_items] ones.
+        histories: [num_users, num_items], how often an item is in a history.
         content: [num_items, num_tokens or dim] float32, rows of length 1 or empty.
         k: Length of the lists where there are enough candidates (`ValidationPart.depth`).
     """

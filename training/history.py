@@ -25,11 +25,11 @@ class HistoryPool:
         """Starts with zero vectors; refresh before use.
 
         Args:
-            histories: [num_users, num_items] ones.
+            histories: [num_users, num_items] float32, how often an item is in a history.
             dim: Length of a vector.
         """
         self._histories = histories
-        self._lengths = np.diff(histories.indptr).astype(np.int64)
+        self._lengths = np.asarray(histories.sum(axis=1)).reshape(-1).astype(np.int64)
         self.vectors: NDArray[np.float32] = np.zeros((histories.shape[1], dim), dtype=np.float32)
         self._sums: NDArray[np.float32] = np.zeros((histories.shape[0], dim), dtype=np.float32)
 
@@ -47,8 +47,8 @@ class HistoryPool:
         """
         sums, lengths = self._sums[users], self._lengths[users]
         if without is not None:
-            held = np.asarray(self._histories[users, without]).reshape(-1) > 0
-            sums = sums - self.vectors[without] * held[:, None]
+            held = np.asarray(self._histories[users, without]).reshape(-1).astype(np.int64)
+            sums = sums - self.vectors[without] * held[:, None].astype(np.float32)
             lengths = lengths - held
         means: NDArray[np.float32] = np.where(lengths[:, None] > 0, sums / np.maximum(lengths, 1)[:, None], 0.0).astype(
             np.float32

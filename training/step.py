@@ -64,7 +64,7 @@ class Stepper:
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
         self.users = model.users.prepare(data.user_ids, data.users)
         self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
-        positives = data.histories(len(data.train))
+        positives = data.seen()
         self._positives = (positives.indptr, positives.indices)
         batch_size = min(config.batch_size, len(data.train))
         self._batch_size = batch_size

@@ -81,9 +81,10 @@ def test_history_keeps_the_latest_by_time(most: int, kept: str, read: Callable[.
     assert set(row) <= {0.0, 1.0}
 
 
-def test_history_holds_a_repeated_item_once(read: Callable[..., TrainingData]) -> None:
+def test_repeated_item_counts_in_a_history_and_is_seen_once(read: Callable[..., TrainingData]) -> None:
     data = read([("u", "a", 1, "train"), ("u", "a", 2, "train"), ("u", "b", 3, "train")])
-    assert data.histories(10).toarray().tolist() == [[0] * 4, [0] * 4, [1, 1, 0, 0]]
+    assert data.histories(10).toarray().tolist() == [[0] * 4, [0] * 4, [2, 1, 0, 0]]
+    assert data.seen().toarray().tolist() == [[0] * 4, [0] * 4, [1, 1, 0, 0]]
     assert data.item_counts().tolist() == [2, 1, 0, 0]
 
 

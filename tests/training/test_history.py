@@ -40,6 +40,14 @@ def test_target_is_left_out_only_of_histories_that_hold_it(pool: HistoryPool) ->
     assert means.dtype == np.float32
 
 
+def test_item_that_stands_twice_counts_twice_and_is_left_out_whole() -> None:
+    pool = HistoryPool(csr_matrix(np.array([[2, 1, 0, 1]], dtype=np.float32)), 2)
+    pool.refresh(_FourItems(), None)  # type: ignore[arg-type]
+    users = np.zeros(3, dtype=np.int64)
+    assert pool.means(users[:1]).tolist() == [[1, 2]]
+    assert pool.means(users, np.array([0, 3, 2])).tolist() == [[1, 4], pytest.approx([4 / 3, 0]), [1, 2]]
+
+
 def test_pool_starts_without_vectors(pool: HistoryPool) -> None:
     assert not HistoryPool(TOOK, 2).means(np.array([0, 1])).any()
 
