@@ -50,8 +50,9 @@ def _write(folder: Path, pairs: list[tuple[str, str]], items: dict[str, list[Any
 
 
 def test_taste_is_learned(trained: Any) -> None:
-    # At random, 20 of the 48 warm items that a user has not had hold 42% of the wanted ones.
-    assert trained.result.score > 0.9
+    # Lists are 12 of 60 items. At random 12 of the 48 that a user has not had hold 25% of the wanted ones; of the 18 of
+    # the user's group, which cannot be told apart, 67%.
+    assert trained.result.score > 0.6
     assert 1 <= trained.result.epoch <= 4
     assert not trained.result.interrupted
 
@@ -70,7 +71,7 @@ def test_cold_items_are_placed_with_their_kind(trained: Any) -> None:
 def test_ids_alone_can_be_learned(checkerboard: Path, make_config: MakeConfig, tmp_path: Path) -> None:
     config = make_config(epochs=12, patience=12, item_id_dropout=0.0)
     result = train(checkerboard, tmp_path / "model", config, options=RunOptions(device="cpu", features=()))
-    assert result.score > 0.8
+    assert result.score > 0.55
     assert load_artifact(tmp_path / "model").schema.item_features == ()
 
 
@@ -87,8 +88,8 @@ def test_data_without_any_feature_column_is_trained_on(make_config: MakeConfig, 
 def test_demo_data_beats_chance_on_cold_and_warm_items(make_config: MakeConfig, tmp_path: Path) -> None:
     write_synthetic(tmp_path / "data", seed=0, num_items=200, num_users=150)
     result = train(tmp_path / "data", tmp_path / "model", make_config(epochs=6, batch_size=128), options=ON_CPU)
-    # The mean of 20 of 175 warm items, 11%, and 20 of all 8 cold ones, 100%: anything above .56 is learned.
-    assert result.score > 0.6
+    # The mean of 20 of 175 warm items, 11%, and one of 8 cold ones, 12%.
+    assert result.score > 0.2
 
 
 @pytest.mark.parametrize("learning_rate", [1e-6, 1e-2])
@@ -101,7 +102,7 @@ def test_dense_content_is_joined_where_the_towers_leave_something_to_it(
     model = load_artifact(tmp_path / "model")
     assert model.model_id == result.model_id
     assert not model.fusion.is_on
-    assert (model.content_part is None) == (result.score == 1)
+    assert (model.content_part is None) == (learning_rate == 1e-2)
     assert model.dim == (16 if model.content_part is None else 256)
     vectors = model.embed_items(["new1", "new2"], [{"title": "aaa"}, {"title": "bbb"}])
     a, b = (
@@ -203,7 +204,7 @@ def test_validation_is_carved_where_there_is_none(unsplit: Path, make_config: Ma
     facts = _facts(tmp_path / "model")
     assert facts["validation"] == "carved"
     assert facts["num_interactions"] == pytest.approx(0.9 * 2 * 24 * 14, rel=0.08)
-    assert result.score > 0.8
+    assert result.score > 0.6
 
 
 def test_refit_trains_on_all_of_train_for_the_epochs_chosen(
