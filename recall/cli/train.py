@@ -16,7 +16,7 @@ from recall.cli.settings import resolve
 def train(
     data: Annotated[Path, typer.Option("--data", help="Data folder.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the model artifact; must not exist yet.")],
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/serving.md.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/recipe.md.")] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option("--device", help="auto takes CUDA if there is one.")
     ] = "auto",
