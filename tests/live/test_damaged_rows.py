@@ -173,7 +173,7 @@ def test_a_damaged_user_is_named_and_loading_mends_the_row(catalog: Catalog) -> 
 def test_a_damaged_data_schema_is_refused(catalog: Catalog) -> None:
     catalog.close()
     flip(catalog.path, b'"domain":"price"', at=11)
-    with pytest.raises(CatalogError, match="its table meta does not fit its checksum; restore a copy"):
+    with pytest.raises(CatalogError, match="its table meta does not fit its checksum; restore a backup"):
         Catalog.open(catalog.path)
 
 
@@ -183,7 +183,7 @@ def test_a_counter_that_does_not_fit_the_writes_stops_every_write(catalog: Catal
         connection.execute("UPDATE counter SET sequence = 1")
     connection.close()
     for call in (catalog.last_sequence, lambda: catalog.put_items([make_item("c")]), lambda: catalog.delete_items("a")):
-        with pytest.raises(CatalogError, match="writes are 1 and 2, its last one of an item 2; restore a copy"):
+        with pytest.raises(CatalogError, match="writes are 1 and 2, its last one of an item 2; restore a backup"):
             call()
 
 
