@@ -2,7 +2,7 @@
 
     python scripts/benchmark_index.py --page docs/benchmarks --json index.json
     python scripts/benchmark_index.py --dims 64 --rows 50000
-    python scripts/benchmark_index.py --dims 64 --model-vectors snapshots/ --data shop/
+    python scripts/benchmark_index.py --dims 64 --model-vectors models/1 --data shop/
 
 Every contender gets the same vectors; they lie in one process and are timed in turns (`index_measure`). Sets: clustered
 vectors (`index_data`) of each of `--dims`, 20,000 of them again with the contender that is written in Python, and the
@@ -57,10 +57,10 @@ def main(
     rows: Annotated[int, typer.Option("--rows", min=1_000, help="Clustered vectors of each set.")] = 500_000,
     dims: Annotated[str, typer.Option("--dims", help="Their dimensions.")] = "64,256",
     model_vectors: Annotated[
-        Path | None, typer.Option("--model-vectors", help="A .npy file of vectors, or a snapshot.")
+        Path | None, typer.Option("--model-vectors", help="A .npy file of vectors, or the folder of a trained model.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Data folder of the snapshot, for user vectors as queries.")
+        Path | None, typer.Option("--data", help="Data folder of the model: items are the vectors, users the queries.")
     ] = None,
     only_trees: Annotated[bool, typer.Option("--trees", help="Only a k-d tree beside scanning.")] = False,
     without: Annotated[str, typer.Option("--without", help="Contenders to leave out, by name, with commas.")] = "",
