@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from recall.live.item_vectors import KnownFeatures, indexed_bags, known_features
 from recall.live.records import ItemRecord, UserRecord
 from recall.live.writes import WarningCode, WriteWarning
 from recall.schema import FeatureMap, FeatureSpec
+
+MAX_REMARKS_BYTES = 2**20
+"""Longest list of unknown features in one reply: gRPC clients take 4 MiB at most unless they say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ def tried_items(model: Embedder, items: Sequence[ItemRecord]) -> tuple[dict[str,
     """
     known = _checked(model.schema.item_features, [item.features for item in items], path="items")
     remarks = (w for item, k in zip(items, known, strict=True) for w in _item_remarks(model, item, k))
-    return _tried(model, items, known), tuple(remarks)
+    return _tried(model, items, known), _bounded(tuple(remarks))
 
 
 def check_users(model: Embedder, users: Sequence[UserRecord]) -> None:
@@ -54,11 +57,12 @@ def check_users(model: Embedder, users: Sequence[UserRecord]) -> None:
 
 def user_remarks(model: Embedder, users: Sequence[UserRecord]) -> tuple[WriteWarning, ...]:
     """Returns remarks about users, in their order."""
-    return tuple(
+    remarks = (
         WriteWarning(user_id=user.user_id, code=WarningCode.UNKNOWN_FEATURE, message=_unknown(name))
         for user in users
         for name in _unknown_names(model.schema.user_features, user.features)
     )
+    return _bounded(tuple(remarks))
 
 
 def _checked(specs: Sequence[FeatureSpec], features: Sequence[FeatureMap], *, path: str) -> list[KnownFeatures]:
@@ -109,3 +113,26 @@ def _unknown_names(specs: Sequence[FeatureSpec], features: Mapping[str, object])
 
 def _unknown(name: str) -> str:
     return f"feature {name!r} is not known to the served model; it is stored for the next one"
+
+
+def _bounded(remarks: Sequence[WriteWarning]) -> tuple[WriteWarning, ...]:
+    """Returns remarks with the unknown features that would make the list too long counted in one last remark."""
+    kept: list[WriteWarning] = []
+    left: list[WriteWarning] = []
+    size_bytes = 0
+    for remark in remarks:
+        if remark.code == WarningCode.UNKNOWN_FEATURE:
+            size_bytes += sum(
+                len(text.encode()) for text in (remark.item_id, remark.user_id, remark.code, remark.message)
+            )
+            if size_bytes > MAX_REMARKS_BYTES:
+                left.append(remark)
+                continue
+        kept.append(remark)
+    if left:
+        first = left[0]
+        message = (
+            f"and {len(left):,} more unknown features, from this entry on; all of them are stored for the next model"
+        )
+        kept.append(replace(first, message=message))
+    return tuple(kept)

@@ -13,7 +13,7 @@ from recall.errors import CatalogBusyError, CatalogError, DeadlineError, Invalid
 from recall.live.catalog import Catalog
 from recall.live.ingest import Ingest
 from recall.live.query import RecallQuery
-from recall.live.records import ItemRecord
+from recall.live.records import ItemRecord, UserRecord
 from recall.live.retriever import Retriever
 from recall.live.writes import WarningCode
 
@@ -85,6 +85,27 @@ def test_upsert_keeps_an_unknown_feature_and_names_it(catalog, make_generation, 
     assert (warning.item_id, warning.code) == ("a", "UNKNOWN_FEATURE")
     assert "'colour'" in warning.message
     assert catalog.get_item("a").features == {"topic": "jazz", "colour": "red"}
+
+
+def test_warnings_stay_short_enough_for_a_reply_and_lose_no_item_without_information(
+    catalog, make_generation, make_item
+):
+    ingest = Ingest(catalog, make_generation({}))
+    colours = {f"colour_{place:03}": "red" for place in range(200)}
+    warnings = ingest.upsert([make_item(f"i{place:03}", **colours) for place in range(100)]).warnings
+    assert sum(len(w.message) for w in warnings) < 2**20
+    assert [w.item_id for w in warnings if w.code == "LOW_INFORMATION"] == [f"i{place:03}" for place in range(100)]
+    named = [w for w in warnings if w.code == "UNKNOWN_FEATURE"]
+    assert f"{20_000 - len(named) + 1:,} more unknown features" in named[-1].message
+    assert named[-1].item_id >= named[-2].item_id
+
+
+def test_warnings_about_users_stay_short_enough_for_a_reply(catalog, make_generation):
+    ingest = Ingest(catalog, make_generation({}))
+    users = [UserRecord(user_id="u", features={f"colour_{place:05}": "red" for place in range(20_000)})]
+    warnings = ingest.upsert_users(users, validate_only=True).warnings
+    assert len(warnings) < 20_000
+    assert "more unknown features" in warnings[-1].message
 
 
 def test_follow_applies_what_another_process_wrote(catalog, catalog_path, make_generation, make_item):
