@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
@@ -203,7 +204,7 @@ class Catalog:
         Args:
             after: The id; it need not be stored. Empty for the first items.
             limit: Most items to return, at least 1.
-            most_bytes: Stop before the payloads are longer, but not before the first item.
+            most_bytes: Stop before ids and payloads are longer, but not before the first item.
 
         Returns:
             The items, and the id that the others follow; empty where there are no others.
@@ -211,9 +212,9 @@ class Catalog:
         query = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id > ? AND deleted = 0 ORDER BY item_id LIMIT ?"
         items: list[StoredItem] = []
         last, size_bytes = after, 0
-        with self._file.reading() as connection:
-            for row in map(ItemRow._make, connection.execute(query, (after, limit + 1)).fetchall()):
-                size_bytes += len(row.payload) if isinstance(row.payload, bytes) else 0
+        with self._file.reading() as connection, closing(connection.execute(query, (after, limit + 1))) as rows:
+            for row in map(ItemRow._make, rows):  # one by one: a thousand long ones need not fit into memory
+                size_bytes += len(row.shown_id.encode()) + (len(row.payload) if isinstance(row.payload, bytes) else 0)
                 if len(items) == limit or (items and size_bytes > most_bytes):
                     return items, last
                 if row.shown_id <= last:

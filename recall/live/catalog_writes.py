@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from recall.errors import NotFoundError
+from recall.errors import InvalidRequestError, NotFoundError
 from recall.live.catalog_rows import item_values, tombstone_values, user_values
 from recall.live.catalog_upkeep import note_erasure
+from recall.live.convert import check_size, item_payload
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.update_mask import UpdateMask
 from recall.live.writes import RequestKey, WriteWarning
@@ -106,7 +107,7 @@ class UpdateItems:
 
         Raises:
             NotFoundError: An item is not stored.
-            InvalidRequestError: A window does not fit what is stored.
+            InvalidRequestError: A window does not fit what is stored, or an item becomes too long.
             CatalogError: A stored row is damaged.
         """
         stored = transaction.find_items(transaction.connection, [item.item_id for item in self.items])
@@ -205,7 +206,12 @@ def merged_items(items: Sequence[ItemRecord], stored: Mapping[str, StoredItem], 
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise NotFoundError(f"item {missing[0]!r}{more} is not stored; upsert it whole, without an update mask")
-    return [mask.merged(stored[item.item_id], item) for item in items]
+    merged = [mask.merged(stored[item.item_id], item) for item in items]
+    sizes = (len(item_payload(item)) for item in merged)
+    violations = [v for place, size in enumerate(sizes) for v in check_size(size, path=f"items[{place}]")]
+    if violations:
+        raise InvalidRequestError(violations)
+    return merged
 
 
 def put_users(connection: sqlite3.Connection, users: Sequence[UserRecord]) -> int:

@@ -20,6 +20,9 @@ from recall.values import MAX_ID_BYTES, checked_value
 MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999: a greater time is in another unit than seconds."""
 
+MAX_ITEM_BYTES = 3 * 2**20
+"""Longest item that is taken: whatever is stored fits into a reply that every gRPC client takes, 4 MiB at most."""
+
 
 def value_to_message(value: FeatureValue) -> pb.FeatureValue:
     """Returns one feature or attribute value as a message."""
@@ -168,6 +171,14 @@ def _check_seconds(value: int, *, path: str) -> list[FieldViolation]:
     if 0 <= value <= MAX_SECONDS:
         return []
     text = f"{value} is outside 0..{MAX_SECONDS}; send seconds since 1970, not milliseconds"
+    return [FieldViolation(field=path, description=text)]
+
+
+def check_size(size_bytes: int, *, path: str) -> list[FieldViolation]:
+    """Returns what is wrong with the size of an item, as a message without its id or with it."""
+    if size_bytes <= MAX_ITEM_BYTES:
+        return []
+    text = f"it has {size_bytes:,} bytes; send at most {MAX_ITEM_BYTES:,}, and store long content elsewhere"
     return [FieldViolation(field=path, description=text)]
 
 

@@ -15,8 +15,8 @@ from recall.live.records import StoredItem
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
-MAX_PAGE_BYTES = 4 * 2**20
-"""A page ends before the payloads of its items are longer, unless it would hold none."""
+MAX_PAGE_BYTES = 3 * 2**20
+"""A page ends before its items are longer, unless it would hold none: clients take replies of 4 MiB."""
 
 _VERSION = b"\x01"
 

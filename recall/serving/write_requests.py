@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeVar
 
 from recall.errors import FieldViolation, InvalidRequestError
-from recall.live.convert import check_id, interaction_from_message, item_from_message, user_from_message
+from recall.live.convert import check_id, check_size, interaction_from_message, item_from_message, user_from_message
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.live.update_mask import UpdateMask
 from recall.live.writes import RequestKey
@@ -40,7 +40,8 @@ def items_to_upsert(request: pb.UpsertItemsRequest, schema: DataSchema) -> list[
         InvalidRequestError: Fields are invalid; all of them are listed.
     """
     checked = (item_from_message(m, schema, path=f"items[{place}]")[:2] for place, m in enumerate(request.items))
-    more = _mask_violations(request)
+    more = [v for place, item in enumerate(request.items) for v in check_size(item.ByteSize(), path=f"items[{place}]")]
+    more += _mask_violations(request)
     more += _repeated_violations([message.item_id for message in request.items], "items", suffix=".item_id")
     return _records(checked, request, more, size=len(request.items), path="items")
 

@@ -50,6 +50,15 @@ def test_a_window_that_no_longer_fits_is_refused() -> None:
         UpdateMask.of(["available_until"]).merged(STORED, ItemRecord(item_id="a", available_until=10))
 
 
+def test_an_item_that_updates_make_too_long_is_refused(catalog: Catalog, make_generation, make_item) -> None:
+    ingest = Ingest(catalog, make_generation({}))
+    ingest.upsert([make_item("a", "jazz"), make_item("b", "jazz", blurb="x" * 2 * 2**20)])
+    longer = [make_item(name, notes="x" * 2 * 2**20) for name in ("a", "b")]
+    with pytest.raises(InvalidRequestError, match=r"items\[1\]: it has 4,"):
+        ingest.upsert(longer, mask=UpdateMask.of(["features.notes"]))
+    assert catalog.last_sequence() == 2
+
+
 def test_an_update_is_stored_found_and_embedded_anew(catalog: Catalog, make_generation, make_item) -> None:
     ingest = Ingest(catalog, make_generation({}))
     ingest.upsert([make_item("a", "jazz", price=3.0, colour="red"), make_item("b", "jazz")])

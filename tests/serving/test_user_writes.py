@@ -208,6 +208,14 @@ def test_a_page_has_at_most_a_hundred_items_by_default_and_less_of_large_ones(st
     assert len(stub.ListItems(pb.ListItemsRequest(), timeout=30).items) == 100
 
 
+def test_a_page_of_many_items_is_short_enough_for_any_client(stub: Stub) -> None:
+    text = {"text": pb.FeatureValue(string_value="x" * 4_100)}
+    items = [pb.Item(item_id=f"{place:03}" + "i" * 500, features=text) for place in range(1_000)]
+    stub.UpsertItems(pb.UpsertItemsRequest(items=items[:500]), timeout=30)
+    stub.UpsertItems(pb.UpsertItemsRequest(items=items[500:]), timeout=30)
+    assert stub.ListItems(pb.ListItemsRequest(page_size=1_000), timeout=30).ByteSize() < 4 * 2**20
+
+
 def test_an_update_mask_changes_named_fields_of_stored_items(stub: Stub) -> None:
     values = {"topic": pb.FeatureValue(string_value="b"), "price": pb.FeatureValue(number_value=3.0)}
     request = pb.UpsertItemsRequest(items=[pb.Item(item_id="a0", features=values)])

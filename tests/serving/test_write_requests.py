@@ -97,6 +97,13 @@ def test_a_window_that_ends_before_it_begins_and_unknown_paths_are_refused() -> 
         write_requests.update_mask(request)
 
 
+def test_an_item_that_no_reply_could_hold_is_refused() -> None:
+    long = pb.Item(item_id="a", features={"topic": pb.FeatureValue(string_value="x" * 3 * 2**20)})
+    with pytest.raises(InvalidRequestError, match="3,145,728") as error:
+        write_requests.items_to_upsert(pb.UpsertItemsRequest(items=[pb.Item(item_id="b"), long]), SCHEMA)
+    assert _fields(error) == ["items[1]"]
+
+
 def test_a_request_key_is_that_of_method_and_content() -> None:
     items = pb.DeleteItemsRequest(item_ids=["a"], request_id="r")
     users = pb.DeleteUsersRequest(user_ids=["a"], request_id="r")
