@@ -39,8 +39,8 @@ another seed.
 
 - *cold*: cold items of the part ranked among themselves. *warm*: warm items among themselves; a dash where the part has
   none. *all*: everything ranked together. *cold among all*: of that, the part of their cold items that users find.
-- Weights and offset of the fusion are fitted on this very part, so *all* and *cold among all* flatter variants that have
-  them over those that do not (`fusion-none`, `fusion-dense`).
+- Weights and offset of the fusion are fitted on this very part, so *all* and *cold among all* flatter variants that
+  have them over those that do not (`fusion-none`, `fusion-dense`).
 - *MiB* is the size of the artifact. A table of ids grows with the catalogue, DHE does not.
 - *ids alone* has no features: an unseen id tells nothing, so its cold items stand where chance puts them, beside
   `random`. Hashing an id is no remedy for that, and none is claimed.

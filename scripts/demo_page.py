@@ -144,7 +144,8 @@ def _next(facts: Facts, story: Story) -> Iterator[str]:
     )
     yield "    recall similar --target localhost:50051 --item-id mine"
     yield f"    recall evaluate --data {folder}/data --snapshot {folder}/snapshots --candidates cold-split"
-    yield "    python scripts/check_cold_start.py; python scripts/check_kill.py --rounds 20; python scripts/check_switch.py"
+    yield "    python scripts/check_cold_start.py; python scripts/check_switch.py"
+    yield "    python scripts/check_kill.py --rounds 20"
     yield f"    python scripts/check_served_quality.py --data {folder}/data --model {folder}/model"
 
 
