@@ -57,12 +57,13 @@ def _embedded(model_folder: Path, data: Path) -> tuple[FloatArray, FloatArray]:
 
     model, folder = load_artifact(model_folder), DataFolder.open(data)
     item_ids, features, _ = folder.items()
-    vectors = model.embed_items(item_ids, features)
-    rows = {item_id: row for row, item_id in enumerate(item_ids)}
-    known = dict(zip(*folder.users(), strict=True))
     interactions = folder.interactions()
     if SPLIT in interactions.columns:
         interactions = interactions.filter(pl.col(SPLIT) == TRAIN)
+    had = dict(interactions.group_by(ITEM_ID).agg(USER_ID).iter_rows())
+    vectors = model.with_audiences(lambda ids: [had.get(i, ()) for i in ids]).embed_items(item_ids, features)
+    rows = {item_id: row for row, item_id in enumerate(item_ids)}
+    known = dict(zip(*folder.users(), strict=True))
     histories = interactions.group_by(USER_ID).agg(pl.col(ITEM_ID)).sort(USER_ID)
     drawn = np.random.default_rng(0).permutation(len(histories))[:_NUM_QUERIES]
     users = [

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from index.protocols import FloatArray
+from recall.model.audience import AudienceSource
 from recall.model.fusion import FusionWeights
 from recall.model.item_encoding import ItemEncoding
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
@@ -58,6 +59,9 @@ class TopicModel:
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
         vectors = np.array([_direction(str(f.get("topic", ""))) for f in features], np.float32).reshape(-1, DIM)
         return ItemEncoding(vectors=vectors, bags=None)
+
+    def with_audiences(self, source: AudienceSource) -> TopicModel:
+        return self
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         return np.array([self._user(user) for user in users], dtype=np.float32).reshape(-1, DIM)

@@ -78,6 +78,21 @@ class TrainingData:
         matrix.data[:] = 1.0
         return matrix
 
+    def audiences(self, most: int | None = None) -> csr_matrix:
+        """Returns ones where an item was had by a user, [num_items, num_users] float32.
+
+        Args:
+            most: Users of one item that are kept, the first ones by row; None keeps all.
+        """
+        matrix = self.seen().T.tocsr()
+        matrix.sort_indices()
+        if most is None:
+            return matrix
+        places = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], np.diff(matrix.indptr))
+        matrix.data[places >= most] = 0.0
+        matrix.eliminate_zeros()
+        return matrix
+
     def train_pairs(self) -> pl.DataFrame:
         """Returns `user_id` and `item_id` of the training interactions."""
         users, items = self.train.T

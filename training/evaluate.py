@@ -20,9 +20,10 @@ from recall.live.query import MAX_LIMIT
 from recall.live.rebuild import generation_in_memory
 from recall.live.snapshot import MODEL, load_generation
 from recall.model.artifact import training_seed
+from recall.model.audience import AudienceSource
 from recall.progress import Progress, silent
 from recall.schema import FeatureMap
-from recall.tables import ITEM_ID, SPLIT, TEST, TRAIN, VALIDATION, DataFolder
+from recall.tables import ITEM_ID, SPLIT, TEST, TRAIN, USER_ID, VALIDATION, DataFolder
 from training.bags import content_specs
 from training.baselines.content import ContentKnn
 from training.baselines.friends import Friends, friend_features
@@ -120,6 +121,11 @@ class _Tables:
 
     def train_counts(self) -> dict[str, int]:
         return dict(self.train().group_by(ITEM_ID).len().iter_rows())
+
+    def audiences(self) -> AudienceSource:
+        """Returns who had an item in the train part."""
+        had = dict(self.train().group_by(ITEM_ID).agg(USER_ID).iter_rows())
+        return lambda item_ids: [had.get(item_id, ()) for item_id in item_ids]
 
 
 def evaluate(request: EvaluationRequest, *, progress: Progress | None = None, ranked: Ranked | None = None) -> Report:
@@ -249,7 +255,7 @@ def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
     assert request.model is not None
     refuse_other_split(request.model, part)
     item_ids, features, _ = folder.items()
-    model = load_model(request.model)
+    model = load_model(request.model).with_audiences(tables.audiences())
     return generation_in_memory(model, item_ids, features, counts=tables.train_counts(), config=request.index)
 
 

@@ -45,6 +45,17 @@ def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature
     return users @ items.T / temperature - log_q
 
 
+def with_targets(scores: Tensor, targets: Tensor, own: Tensor) -> Tensor:
+    """Returns the scores with each user's positive scored apart, [n, m] float32.
+
+    Args:
+        scores: [n, m] float32.
+        targets: [n] int64, the column of each user's positive.
+        own: [n] float32, its score.
+    """
+    return scores.scatter(1, targets[:, None], own[:, None])
+
+
 def sampled_softmax(scores: Tensor, targets: Tensor, *, masked: Tensor) -> Tensor:
     """Returns the mean cross entropy of the targets.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from recall.model.audience import AudienceEncoder, audience_bags
+from recall.model.bags import unit_weights
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder, refers_to
@@ -12,17 +16,21 @@ from recall.model.golden import Golden
 from recall.model.hashing import hash_values
 from recall.model.id_table import IdTable
 from recall.model.inputs import SideEncoder, hash_family, own_tokens
+from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.tables import ITEM_ID, USER_ID
 from training.dataset import TrainingData
 
 _GOLDEN_ROWS = 6
+_GOLDEN_AUDIENCE = 32
 
 
 def build_model(data: TrainingData, config: TowerConfig, *, seed: int) -> EmbeddingModel:
     """Returns a model with everything fitted but the weights, which are drawn from `seed`."""
-    items = _side(data, config, seed, items=True)
     users = _side(data, config, seed, items=False)
+    items = _side(data, config, seed, items=True)
+    if config.audience:
+        items = replace(items, audience=_fitted_audience(data, config, users.id_counts, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return EmbeddingModel(data.schema, config, items=items, users=users)
@@ -31,13 +39,29 @@ def build_model(data: TrainingData, config: TowerConfig, *, seed: int) -> Embedd
 def golden_inputs(data: TrainingData) -> Golden:
     """Returns a few items and users spread over the data, and an unseen one of each."""
     item_rows = np.unique(np.linspace(0, len(data.item_ids) - 1, _GOLDEN_ROWS).astype(np.int64))
+    audiences = data.audiences(_GOLDEN_AUDIENCE)
     user_rows = np.unique(np.linspace(0, len(data.user_ids) - 1, _GOLDEN_ROWS).astype(np.int64))
     return Golden(
         item_ids=(*(data.item_ids[row] for row in item_rows), "\x1funseen"),
         items=(*(data.items[row] for row in item_rows), data.items[int(item_rows[0])]),
         user_ids=(*(data.user_ids[row] for row in user_rows), "\x1funseen"),
         users=(*(data.users[row] for row in user_rows), {}),
+        audiences=tuple(
+            tuple(data.user_ids[user] for user in audiences.indices[slice(*audiences.indptr[row : row + 2])])
+            for row in item_rows
+        ),
     )
+
+
+def _fitted_audience(data: TrainingData, config: TowerConfig, user_counts: CountSketch, seed: int) -> AudienceEncoder:
+    audiences, max_users = data.audiences(), config.max_audience
+    hashes = hash_values(USER_ID, data.user_ids)[audiences.indices]
+    bags = audience_bags(hashes, audiences.indptr.astype(np.int64), user_counts, max_users=max_users)
+    bags = replace(bags, weights=unit_weights(bags.weights, bags.offsets))
+    sizes, num_users = config.audience_projection, int((data.user_counts() > 0).sum())
+    rank = sizes.rank_within(int((data.item_counts() > 0).sum()), num_users)
+    projection = ContentProjection.fit(bags, buckets=sizes.buckets_for(num_users), rank=rank, seed=seed, whiten=True)
+    return AudienceEncoder(projection=projection, user_counts=user_counts, max_users=max_users)
 
 
 def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) -> SideEncoder:
@@ -56,6 +80,7 @@ def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) ->
         features=features,
         id_counts=CountSketch.build(hashes[seen], counts[seen], seed=seed, max_bytes=config.max_sketch_bytes),
         id_table=IdTable.of(hashes[seen]) if config.id_encoder == "table" else None,
+        audience=None,
         config=config,
         seed=seed,
     )

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from recall.model.embedding import EmbeddingModel
 from recall.model.inputs import PreparedRows
+from training.audience import AudiencePool
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import HistoryPool
-from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
+from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax, with_targets
 from training.token_dropout import TokenDropout
 
 _ITEMS_A_REFRESH_STEP = 1000
@@ -28,7 +29,7 @@ class Batch:
     Attributes:
         pairs: [n, 2] int64 (user row, item row), the positives.
         negatives: [m] int64 item rows, uniform draws.
-        without_item_id: [num_items] bool, items whose id is dropped in this step.
+        without_item_id: [num_items] bool, items whose id and audience are dropped in this step.
         without_user_id: [num_users] bool, users likewise.
         without_history: [n] bool, examples whose history is emptied.
         token_seed: Chooses the tokens that are left out of items.
@@ -59,7 +60,10 @@ class Stepper:
         self._config = config
         self._seed = seed
         self._temperature = config.loss.temperature
-        self.items, bags = model.items.prepare_with_bags(data.item_ids, data.items)
+        self._audience = None if model.items.audience is None else AudiencePool(model.items.audience, data)
+        self.items, bags = model.items.prepare_with_bags(
+            data.item_ids, data.items, None if self._audience is None else self._audience.audiences
+        )
         projection, rate = model.items.features.projection, config.token_dropout
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
         self.users = model.users.prepare(data.user_ids, data.users)
@@ -104,13 +108,15 @@ class Stepper:
         targets = np.searchsorted(distinct, items)
         masked = accidental_hits(users, distinct, targets, self._positives, len(self._data.item_ids))
         device = self._model.device
+        log_q, places = torch.from_numpy(self._log_q[distinct]).to(device), torch.from_numpy(targets).to(device)
+        user_vectors, item_vectors = self._embed_users(batch), self._embed_items(distinct, batch, targets)
         scores = corrected_scores(
-            self._embed_users(batch),
-            self._embed_items(distinct, batch),
-            log_q=torch.from_numpy(self._log_q[distinct]).to(device),
-            temperature=self._temperature,
+            user_vectors, item_vectors[: len(distinct)], log_q=log_q, temperature=self._temperature
         )
-        return sampled_softmax(scores, torch.from_numpy(targets).to(device), masked=masked.to(device))
+        if self._audience is not None:
+            own = (user_vectors * item_vectors[len(distinct) :]).sum(dim=1) / self._temperature - log_q[places]
+            scores = with_targets(scores, places, own)
+        return sampled_softmax(scores, places, masked=masked.to(device))
 
     def refresh(self) -> None:
         """Embeds the whole catalogue for the histories."""
@@ -121,12 +127,20 @@ class Stepper:
         """Makes the next step embed the catalogue again: it was last embedded with other weights."""
         self._until_refresh = 0
 
-    def _embed_items(self, rows: RowArray, batch: Batch) -> Tensor:
-        prepared = _without_ids(self.items.take(rows), batch.without_item_id[rows])
+    def _embed_items(self, rows: RowArray, batch: Batch, targets: RowArray) -> Tensor:
+        """Returns the vectors of `rows` and, where audiences count, of each positive without its user behind them."""
+        dropped = batch.without_item_id
+        prepared, index = _without_ids(self.items.take(rows), dropped[rows]), None
         if self._token_dropout is not None:
             content = self._token_dropout.content(rows, seed=batch.token_seed)
             prepared = replace(prepared, features=replace(prepared.features, content=content))
-        out: Tensor = self._model.towers.item(self._model.items.tower_input(prepared, self._model.device))
+        if self._audience is not None:
+            users, items = batch.pairs.T
+            positives = self._audience.without(items, users).silenced(dropped[items])
+            prepared = replace(prepared, audience=prepared.audience.silenced(dropped[rows]).followed_by(positives))
+            index = torch.from_numpy(np.concatenate([np.arange(len(rows)), targets])).to(self._model.device)
+        inputs = self._model.items.tower_input(prepared, self._model.device)
+        out: Tensor = self._model.towers.item(inputs, index)
         return out
 
     def _embed_users(self, batch: Batch) -> Tensor:

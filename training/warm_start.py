@@ -2,13 +2,13 @@
 
 Kept are the weights of both towers, the running statistics of their normalisation among them, and the hash functions,
 which the seed chooses. Fitted anew on the new data are the counts of ids and tokens, the moments of numbers and the
-projection of text and sets; the state of the optimiser starts empty.
+projections of text and sets and of audiences; the state of the optimiser starts empty.
 
 A new projection has other axes, and new moments another scale, so the first layer of a feature decoder, W x + b over
 inputs x, is carried over to the new inputs x': W' = W R with x ~ R x', so that the towers begin where they ended. For
 numbers and vectors R is exact: with means m and deviations d, x = x' d' / d + p (m' - m) / d, where p is the flag that
 says whether there is a value (clipping aside). For projected bags R is the ridge regression of the old projections of
-the new data's rows on their new ones.
+the new data's rows on their new ones, and for projected audiences likewise.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recall.column_names import USER_ID
 from recall.errors import ConfigError
 from recall.model.artifact import load_artifact
+from recall.model.audience import AudienceEncoder
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder
+from recall.model.hashing import hash_values
 from recall.model.inputs import SideEncoder
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 from training.dataset import TrainingData
@@ -41,8 +44,11 @@ _KEPT_SIZES = (
     "content_code",
     "category_code",
     "feature_decoder",
+    "audience",
+    "audience_decoder",
 )
 _MAX_ROWS = 8192
+_MAX_USERS = 1024
 _RIDGE = 1e-3
 _LOG = logging.getLogger(__name__)
 
@@ -95,6 +101,11 @@ def start_from(start: EmbeddingModel, model: EmbeddingModel, data: TrainingData)
     ):
         key = f"{name}.features.decoder.layers.{first}.weight"
         weights[key] = _carried(weights[key], old, new, *rows)
+    if start.items.audience is not None and model.items.audience is not None:
+        turned = _audience_map(start.items.audience, model.items.audience, data)
+        for key in ("linear", f"decoder.layers.{'linear0' if model.config.audience_decoder.depth else 'output'}"):
+            name = f"item.audience_part.{key}.weight"
+            weights[name] = torch.from_numpy(weights[name].double().numpy() @ turned.T).to(weights[name].dtype)
     model.towers.load_state_dict(weights)
     _LOG.info("starting from the weights of model %s", start.model_id[:12])
 
@@ -150,9 +161,22 @@ def _content_map(old: SideEncoder, new: SideEncoder, ids: Sequence[str], rows: S
     """Returns R transposed, [new content width, old content width]."""
     if old.features.projection is None or new.features.projection is None:
         return np.eye(new.features.content_width)
-    before = old.prepare(ids, rows).features.content.astype(np.float64)
-    now = new.prepare(ids, rows).features.content.astype(np.float64)
-    ridge = _RIDGE * len(rows) * np.eye(now.shape[1])
+    return _ridge_map(old.prepare(ids, rows).features.content, new.prepare(ids, rows).features.content)
+
+
+def _audience_map(old: AudienceEncoder, new: AudienceEncoder, data: TrainingData) -> Matrix:
+    """Returns R transposed, [new rank, old rank]: from audiences of the new data as both models see them."""
+    audiences, users = data.audiences(_MAX_USERS), hash_values(USER_ID, data.user_ids)
+    rows = np.unique(np.linspace(0, audiences.shape[0] - 1, min(audiences.shape[0], _MAX_ROWS)).astype(np.int64))
+    some = audiences[rows]
+    hashes, offsets = users[some.indices], some.indptr.astype(np.int64)
+    return _ridge_map(*(encoder.encode_bags(encoder.bags(hashes, offsets)).codes for encoder in (old, new)))
+
+
+def _ridge_map(old: NDArray[np.float32], new: NDArray[np.float32]) -> Matrix:
+    """Returns R transposed, [new width, old width], the ridge regression of old inputs on new ones of the same rows."""
+    before, now = old.astype(np.float64), new.astype(np.float64)
+    ridge = _RIDGE * len(now) * np.eye(now.shape[1])
     return np.asarray(np.linalg.solve(now.T @ now + ridge, now.T @ before), dtype=np.float64)
 
 

@@ -321,6 +321,12 @@ class Catalog:
             rows.close()
         return tuple(reversed(latest))
 
+    def audiences(self, item_ids: Sequence[str]) -> list[tuple[str, ...]]:
+        """Returns the distinct users who interacted with each item, ascending; nobody for an unknown item."""
+        query = "SELECT DISTINCT user_id FROM interactions WHERE item_id = ? ORDER BY user_id"
+        with self._file.reading() as connection:
+            return [tuple(user for (user,) in connection.execute(query, (item_id,))) for item_id in item_ids]
+
     def popularity(self) -> dict[str, int]:
         """Counts the interactions of every item that has any, by a scan of the table."""
         with self._file.reading() as connection:

@@ -1,6 +1,6 @@
 """The file of a catalogue: its format, the checks before it is opened, its connections and their errors.
 
-Format version 3: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 3.
+Format version 4: an SQLite database in write-ahead mode with `application_id` "RCAT" and `user_version` 4.
 
     meta          one row: uuid of the catalogue, data schema as JSON, catalogues that it was copied from
                   (`recall/live/lineage.py`), checksum
@@ -9,7 +9,7 @@ Format version 3: an SQLite database in write-ahead mode with `application_id` "
     items         one row an item, keyed by the number of its last write; a deletion leaves a row with an empty payload,
                   a tombstone, for a while (`recall/live/retention.py`)
     users         one row a user
-    interactions  one row an event, in order of insertion; (user, item, timestamp) is unique
+    interactions  one row an event, in order of insertion; (user, item, timestamp) is unique; found by user and by item
     requests      one row a request id, see `recall/live/catalog_requests.py`
     moments       numbers of writes and when they had been reached, in seconds since 1970; not all of them
 
@@ -17,7 +17,7 @@ Payloads are described in `recall/live/convert.py`, the checksums of meta, items
 `recall/live/catalog_rows.py`; interactions have none: a damaged one changes a count or a history by one event.
 Commits are synchronous=FULL: durable once acknowledged. What is removed is overwritten with zeros (secure_delete).
 Files of older versions are brought up to date where they are opened (`recall/live/catalog_migration.py`). Until the
-first release, version 3 may still change.
+first release, version 4 may still change.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pathlib import Path
 from recall.durable import sync
 from recall.errors import CatalogBusyError, CatalogError, CatalogFullError
 from recall.live.catalog_migration import (
+    AUDIENCES,
     COUNTED,
     FORMAT_VERSION,
     MOMENTS,
@@ -72,6 +73,7 @@ CREATE TABLE interactions (
 {REQUESTS_BY_TIME};
 {MOMENTS};
 {TOMBSTONES};
+{AUDIENCES};
 INSERT INTO counter (sequence) VALUES (0);
 """
 

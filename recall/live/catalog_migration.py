@@ -1,7 +1,7 @@
 """Older formats of a catalogue, brought up to date in place in one transaction when it is opened.
 
 Version 1 had no table `requests`, and its counter numbered item writes alone. Version 2 kept tombstones for ever,
-and no ancestors.
+and no ancestors. Version 3 did not find the users of an item.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from recall.errors import CatalogError
 
 OLDEST_VERSION = 1
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _COUNTED_BY_2 = ("item_sequence", "erasures", "rewritten", "erased_at")
 COUNTED = (*_COUNTED_BY_2, "forgotten")
@@ -23,6 +23,7 @@ REQUESTS = """CREATE TABLE requests (
 REQUESTS_BY_TIME = "CREATE INDEX requests_by_time ON requests (written)"
 MOMENTS = "CREATE TABLE moments (sequence INTEGER PRIMARY KEY, reached INTEGER NOT NULL)"
 TOMBSTONES = "CREATE INDEX tombstones ON items (sequence) WHERE deleted = 1"
+AUDIENCES = "CREATE INDEX interactions_by_item ON interactions (item_id, user_id)"
 
 _TO_VERSION_2 = (
     *(f"ALTER TABLE counter ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0" for name in _COUNTED_BY_2),
@@ -38,6 +39,7 @@ _TO_VERSION_3 = (
     TOMBSTONES,
     "PRAGMA user_version = 3",
 )
+_TO_VERSION_4 = (AUDIENCES, "PRAGMA user_version = 4")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -46,7 +48,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for version, statements in enumerate((_TO_VERSION_2, _TO_VERSION_3), start=2):
+        for version, statements in enumerate((_TO_VERSION_2, _TO_VERSION_3, _TO_VERSION_4), start=2):
             for statement in statements if _version(connection) < version else ():
                 connection.execute(statement)
         connection.execute("COMMIT")

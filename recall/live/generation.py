@@ -16,6 +16,7 @@ from recall.live.twins import LiveTwins
 from recall.schema import DataSchema, FeatureMap
 
 if TYPE_CHECKING:
+    from recall.model.audience import AudienceSource
     from recall.model.embedding import UserInput
     from recall.model.fusion import FusionWeights
     from recall.model.item_encoding import ItemEncoding
@@ -46,6 +47,9 @@ class Embedder(Protocol):
 
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
         """Returns vectors and, where `fusion` is on, bags."""
+
+    def with_audiences(self, source: AudienceSource) -> Embedder:
+        """Returns the model with a source that says who had the items that it embeds."""
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         """Returns [len(users), dim] float32."""

@@ -157,7 +157,7 @@ def _built(vectors: FloatArray, config: IndexConfig) -> Built:
 
 
 def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, report: Progress) -> SnapshotContent:
-    sequence = catalog.last_sequence()
+    sequence, model = catalog.last_sequence(), loaded.model.with_audiences(catalog.audiences)
     counts, num_items = catalog.popularity(), catalog.num_items()
     _logger.info("embedding %d items", num_items)
     specs, sets = content_specs(catalog.schema.item_features), list[TokenSets]()
@@ -167,7 +167,7 @@ def _collected(catalog: Catalog, loaded: LoadedModel, config: RebuildConfig, rep
     num_done = 0
     for batch in catalog.scan_items(config.batch_size, until=sequence):
         whole = [item for item in batch if not item.damage]
-        parts.append(embed_stored(loaded.model, [i.item_id for i in whole], [i.features for i in whole]))
+        parts.append(embed_stored(model, [i.item_id for i in whole], [i.features for i in whole]))
         by_id = {item.item_id: item for item in whole}
         embedded = [by_id[item_id] for item_id in parts[-1].item_ids]
         sets.append(stored_token_sets(specs, [item.features for item in embedded]))

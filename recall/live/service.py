@@ -16,7 +16,7 @@ from recall.live.barriers import ItemFacts
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.explanation import Explanation
-from recall.live.generation import Generation, ModelLoader, load_model
+from recall.live.generation import Embedder, Generation, ModelLoader, load_model
 from recall.live.ingest import Ingest
 from recall.live.lag import Lag
 from recall.live.listing import MAX_PAGE_BYTES, ItemPage, PageQuery, page_token
@@ -103,8 +103,13 @@ class RecallSystem:
         config = config or ServeConfig()
         opened = Catalog.open(catalog)
 
+        def load_with_audiences(folder: Path) -> Embedder:
+            return load_model(folder).with_audiences(opened.audiences)
+
         def load(folder: Path) -> Generation:
-            return load_warm(folder, lineage=opened.lineage, fresh_share=config.fresh_share, load_model=load_model)
+            return load_warm(
+                folder, lineage=opened.lineage, fresh_share=config.fresh_share, load_model=load_with_audiences
+            )
 
         try:
             first = load_first(snapshots, load)

@@ -7,7 +7,7 @@ Format version 1:
                           training (free facts), files: name -> {sha256, size_bytes}, manifest_sha256: digest of the
                           manifest with this value empty. Keys sorted, no clock time.
     weights.safetensors   `towers.*` network weights, `item.*` and `user.*` fitted arrays (token and id counts, moments,
-                          projection of content; hashes of the ids of a table)
+                          projections of content and of audiences; hashes of the ids of a table)
     golden.json           inputs with their expected hashes and vectors, see golden.py
 
 The id of a model is the SHA-256 of manifest.json; as the manifest holds the digests of the other files, it names
@@ -32,6 +32,7 @@ from safetensors.numpy import load, save
 from recall.column_names import ITEM_ID, USER_ID
 from recall.durable import sync
 from recall.errors import ArtifactError
+from recall.model.audience import AudienceEncoder
 from recall.model.config import TowerConfig
 from recall.model.content_part import ContentPart
 from recall.model.embedding import EmbeddingModel
@@ -192,10 +193,13 @@ def _arrays(model: EmbeddingModel) -> Arrays:
 def _side_arrays(prefix: str, side: SideEncoder) -> Arrays:
     projection = side.features.projection
     projected = {} if projection is None else {f"{prefix}.{name}": a for name, a in projection.stored().items()}
+    audience = side.audience
+    heard = {} if audience is None else {f"{prefix}.audience_{n}": a for n, a in audience.projection.stored().items()}
     table = side.id_table
     known = {} if table is None else {f"{prefix}.id_table": table.hashes}
     return {
         **projected,
+        **heard,
         **known,
         f"{prefix}.token_counts": side.features.document_counts.levels,
         f"{prefix}.id_counts": side.id_counts.levels,
@@ -211,9 +215,7 @@ def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents
         family=hash_family(config.content_code, seed),
         set_limit=SetLimit(num_permutations=config.minhash, seed=seed),
         idf_power=config.idf_power,
-        projection=ContentProjection.restored(
-            {name.removeprefix(f"{prefix}."): array for name, array in arrays.items()}, seed=seed
-        ),
+        projection=_projection(arrays, f"{prefix}.", seed),
         document_counts=CountSketch(levels=arrays[f"{prefix}.token_counts"], seed=seed),
         num_documents=num_documents,
         means=arrays[f"{prefix}.means"],
@@ -225,9 +227,25 @@ def _side(arrays: Arrays, prefix: str, manifest: ArtifactManifest, num_documents
         features=features,
         id_counts=CountSketch(levels=arrays[f"{prefix}.id_counts"], seed=seed),
         id_table=None if known is None else IdTable(hashes=known),
+        audience=_audience(arrays, manifest) if prefix == "item" else None,
         config=config,
         seed=seed,
     )
+
+
+def _audience(arrays: Arrays, manifest: ArtifactManifest) -> AudienceEncoder | None:
+    projection = _projection(arrays, "item.audience_", manifest.seed)
+    if projection is None:
+        return None
+    return AudienceEncoder(
+        projection=projection,
+        user_counts=CountSketch(levels=arrays["user.id_counts"], seed=manifest.seed),
+        max_users=manifest.config.max_audience,
+    )
+
+
+def _projection(arrays: Arrays, prefix: str, seed: int) -> ContentProjection | None:
+    return ContentProjection.restored({name.removeprefix(prefix): array for name, array in arrays.items()}, seed=seed)
 
 
 def _entry(data: bytes) -> FileEntry:
@@ -252,6 +270,8 @@ def _parsed(data: bytes, file: Path) -> ArtifactManifest:
     # The seal is of what stands there: a setting that this release has besides must not make it look damaged.
     if _sealed(raw) != data:
         raise ArtifactError(f"{file} is damaged: its own checksum does not fit; copy the artifact again or train anew")
+    if isinstance(raw.get("config"), dict):
+        raw["config"].setdefault("audience", False)  # of a release that had none
     try:
         manifest = ArtifactManifest.model_validate(raw)
     except ValidationError as error:

@@ -10,6 +10,7 @@ MAX_DIM = 256
 """Longest vector that an index is asked to store."""
 
 _LEAST_BUCKETS = 1 << 8
+_LEAST_RANK = 4
 
 
 class CodeConfig(BaseModel):
@@ -68,6 +69,13 @@ class ProjectionConfig(BaseModel):
         """Returns the rows for a number of tokens worth projecting: a power of two, two a token within the bound."""
         return min(self.max_buckets, max(_LEAST_BUCKETS, 1 << (2 * num_tokens - 1).bit_length()))
 
+    def rank_within(self, num_rows: int, num_tokens: int) -> int:
+        """Returns the length for a matrix of so many rows and tokens: a quarter of its smaller side within the bound.
+
+        The last directions of a matrix are noise, and columns of equal spread would show it as large as the rest.
+        """
+        return min(self.rank, max(_LEAST_RANK, min(num_rows, num_tokens) // 4))
+
 
 class TowerConfig(BaseModel):
     """Everything that decides the shape of both towers.
@@ -85,6 +93,10 @@ class TowerConfig(BaseModel):
         minhash: Most tokens of one set value; one with more distinct ones enters as that many MinHash tokens
             (`minhash.py`), which also means that a long list of references names no rows. 0 takes all as they are.
         content_projection: Size of the fitted projection.
+        audience: Whether items enter by who had them as well (`audience.py`).
+        audience_projection: Size of the projection of audiences; its buckets are for users.
+        audience_decoder: From a projected audience to a vector, beside a linear map.
+        max_audience: Most users of one item that are looked at.
         content_code: Codes of text and set tokens, where they are pooled.
         category_code: Codes of category values.
         feature_decoder: From all features of an item or user to its vector.
@@ -103,6 +115,10 @@ class TowerConfig(BaseModel):
     idf_power: float = Field(default=1.5, ge=0, le=8, allow_inf_nan=False)
     minhash: int = Field(default=0, ge=0, le=1 << 12)
     content_projection: ProjectionConfig = ProjectionConfig()
+    audience: bool = True
+    audience_projection: ProjectionConfig = ProjectionConfig()
+    audience_decoder: DecoderConfig = DecoderConfig(width=512, depth=1)
+    max_audience: int = Field(default=4096, ge=1)
     content_code: CodeConfig = CodeConfig(k=1024)
     category_code: CodeConfig = CodeConfig(k=128)
     feature_decoder: DecoderConfig = DecoderConfig(width=512, depth=1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recall.model.audience import AudienceBatch, AudienceSource
 from recall.model.bags import Bags
 from recall.model.config import TowerConfig
 from recall.model.content_part import ContentPart
@@ -50,6 +52,7 @@ class EmbeddingModel:
         max_history: Longest history used, in items: the latest ones count.
         fusion: What matching exact tokens adds to the product of the vectors; fitted after the towers are trained.
         content_part: What stands beside the learned part of each vector; None for nothing. Fitted likewise.
+        audience_source: Who had an item, asked wherever items are embedded; None means nobody.
     """
 
     def __init__(self, schema: DataSchema, config: TowerConfig, *, items: SideEncoder, users: SideEncoder) -> None:
@@ -65,6 +68,7 @@ class EmbeddingModel:
         self.max_history = config.max_history
         self.fusion = FusionWeights()
         self.content_part: ContentPart | None = None
+        self.audience_source: AudienceSource | None = None
 
     @property
     def dim(self) -> int:
@@ -75,6 +79,12 @@ class EmbeddingModel:
         """Moves the towers to `device`."""
         self.device = device
         self.towers.to(device)
+
+    def with_audiences(self, source: AudienceSource) -> EmbeddingModel:
+        """Returns the same model, its weights shared, that asks `source` who had the items that it embeds."""
+        other = copy(self)
+        other.audience_source = source
+        return other
 
     def embed_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> NDArray[np.float32]:
         """Returns item vectors, [n, dim] float32: learned parts of length 1, and what `content_part` puts beside them.
@@ -96,11 +106,14 @@ class EmbeddingModel:
         parts = [slice(start, start + _BATCH) for start in range(0, len(item_ids), _BATCH)]
         if not self.fusion.is_on:
             for part in parts:
-                vectors[part] = self._item_vectors(self.items.prepare(item_ids[part], features[part]))
+                audience = self._audience(item_ids[part])
+                vectors[part] = self._item_vectors(self.items.prepare(item_ids[part], features[part], audience))
             return ItemEncoding(vectors=vectors, bags=None)
         bags: list[Bags] = []
         for part in parts:
-            rows, part_bags = self.items.prepare_with_bags(item_ids[part], features[part])
+            rows, part_bags = self.items.prepare_with_bags(
+                item_ids[part], features[part], self._audience(item_ids[part])
+            )
             vectors[part] = self._item_vectors(rows)
             bags.append(marked(part_bags, rows.counts == 0))
         return ItemEncoding(vectors=vectors, bags=Bags.joined(bags))
@@ -165,6 +178,10 @@ class EmbeddingModel:
     def item_counts(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
         """Returns about how many training interactions each item had, [n] float32; exactly 0 for an unseen one."""
         return self.items.counts(item_ids)
+
+    def _audience(self, item_ids: Sequence[str]) -> AudienceBatch | None:
+        encoder, source = self.items.audience, self.audience_source
+        return None if encoder is None or source is None else encoder.encode(source(item_ids))
 
     def _item_vectors(self, rows: PreparedRows) -> NDArray[np.float32]:
         learned, part = self.embed_prepared_items(rows), self.content_part

@@ -3,10 +3,11 @@
 Loading encodes them again. Hashes must be equal to the bit, since one other bit makes every learned weight meaningless;
 vectors may differ by rounding between machines, at most `TOLERANCE` in any element.
 
-golden.json: {"items": [{"item_id", "features"}], "users": [{"user_id", "features"}], "hash_sha256": digest of the hash
-values of all ids (int64, little-endian, items first), "item_vectors": [[float]], "user_vectors": [[float]]}. A user's
-history is all golden items. A model with a sparse part has "item_bags" besides: [{"tokens": [int], "weights": [float]}]
-with tokens ascending; tokens must be equal to the bit, weights within `TOLERANCE`.
+golden.json: {"items": [{"item_id", "features", "audience"}], "users": [{"user_id", "features"}], "hash_sha256": digest
+of the hash values of all ids (int64, little-endian, items first), "item_vectors": [[float]], "user_vectors":
+[[float]]}. A user's history is all golden items; an item's audience, absent where it is empty, some of those who had
+it. A model with a sparse part has "item_bags" besides: [{"tokens": [int], "weights": [float]}] with tokens ascending;
+tokens must be equal to the bit, weights within `TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -49,19 +50,26 @@ class Golden:
         items: Their features.
         user_ids: Some users.
         users: Their features.
+        audiences: Users who had each item; nobody is named where there are none.
     """
 
     item_ids: tuple[str, ...]
     items: tuple[FeatureMap, ...]
     user_ids: tuple[str, ...]
     users: tuple[FeatureMap, ...]
+    audiences: tuple[tuple[str, ...], ...] = ()
+
+    def audience_of(self, item_ids: Sequence[str]) -> list[tuple[str, ...]]:
+        """Returns the users who had each golden item."""
+        known = dict(zip(self.item_ids, self.audiences, strict=False))
+        return [known.get(item_id, ()) for item_id in item_ids]
 
 
 def make_golden(model: EmbeddingModel, golden: Golden) -> bytes:
     """Encodes the golden inputs and returns the bytes of `golden.json`."""
     digest, items, users = _encode(model, golden)
     record: dict[str, object] = {
-        "items": _rows(ITEM_ID, golden.item_ids, golden.items),
+        "items": _item_rows(golden),
         "users": _rows(USER_ID, golden.user_ids, golden.users),
         "hash_sha256": digest,
         "item_vectors": items.vectors.astype(np.float64).tolist(),
@@ -84,6 +92,7 @@ def check_golden(model: EmbeddingModel, data: bytes, file: Path) -> None:
         items=tuple(_features(row["features"], model.schema.item_features) for row in record["items"]),
         user_ids=tuple(row[USER_ID] for row in record["users"]),
         users=tuple(_features(row["features"], model.schema.user_features) for row in record["users"]),
+        audiences=tuple(tuple(row.get("audience", ())) for row in record["items"]),
     )
     digest, items, users = _encode(model, golden)
     if digest != record["hash_sha256"]:
@@ -116,7 +125,7 @@ def _check_close(seen: NDArray[np.float32], wanted: object, place: str) -> None:
 def _encode(model: EmbeddingModel, golden: Golden) -> tuple[str, ItemEncoding, NDArray[np.float32]]:
     hashes = np.concatenate([hash_values(ITEM_ID, golden.item_ids), hash_values(USER_ID, golden.user_ids)])
     values = hash_family(model.config.id_code, model.seed).hashes(hashes).astype("<i8")
-    items = model.encode_items(golden.item_ids, golden.items)
+    items = model.with_audiences(golden.audience_of).encode_items(golden.item_ids, golden.items)
     inputs = [
         UserInput(user_id=user_id, features=features, history=items.vectors)
         for user_id, features in zip(golden.user_ids, golden.users, strict=True)
@@ -130,6 +139,14 @@ def _bag_rows(bags: Bags) -> list[_BagRow]:
         tokens, weights = bags.tokens[start:end], bags.weights[start:end]
         order = np.argsort(tokens)
         rows.append({"tokens": tokens[order].tolist(), "weights": weights[order].astype(np.float64).tolist()})
+    return rows
+
+
+def _item_rows(golden: Golden) -> list[dict[str, object]]:
+    rows = _rows(ITEM_ID, golden.item_ids, golden.items)
+    for row, audience in zip(rows, golden.audience_of(golden.item_ids), strict=True):
+        if audience:
+            row["audience"] = list(audience)
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recall.model.audience import AudienceBatch, AudienceEncoder
 from recall.model.bags import Bags
 from recall.model.codes import HashFamily, IdArray
 from recall.model.config import CodeConfig, TowerConfig
@@ -41,12 +42,14 @@ class PreparedRows:
         has_id: [n] bool, False for an empty id and for one left out of a training step.
         counts: [n] float32, how often each id was seen in training.
         features: Encoded features of the n rows.
+        audience: Who had each of the n items; of users and without this part, nobody.
     """
 
     id_hashes: IdArray
     has_id: NDArray[np.bool_]
     counts: NDArray[np.float32]
     features: FeatureBatch
+    audience: AudienceBatch
 
     def take(self, rows: NDArray[np.int64]) -> PreparedRows:
         """Returns some rows, in their order."""
@@ -55,6 +58,7 @@ class PreparedRows:
             has_id=self.has_id[rows],
             counts=self.counts[rows],
             features=self.features.take(rows),
+            audience=self.audience.take(rows),
         )
 
 
@@ -67,6 +71,7 @@ class SideEncoder:
         features: Fitted feature encoding.
         id_counts: How often each id was seen in training.
         id_table: Ids with a row of their own; None unless ids are looked up in a table.
+        audience: Encoding of who had an item; None for users and without this part.
         config: Code sizes.
         seed: Chooses the hash functions.
     """
@@ -75,6 +80,7 @@ class SideEncoder:
     features: FeatureEncoder
     id_counts: CountSketch
     id_table: IdTable | None
+    audience: AudienceEncoder | None
     config: TowerConfig
     seed: int
 
@@ -85,24 +91,46 @@ class SideEncoder:
             content=self.features.content_width,
             categories=self.features.num_categories,
             dense=self.features.dense_width,
+            audience=self.audience_width,
         )
+
+    @property
+    def audience_width(self) -> int:
+        """Length of a projected audience; 0 without this part."""
+        return 0 if self.audience is None else self.audience.projection.rank
 
     def counts(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """Returns how often each id was seen in training, [n] float32; 0 for an unseen one."""
         return self.id_counts.counts(hash_values(self.id_domain, ids))
 
-    def prepare(self, ids: Sequence[str], rows: Sequence[FeatureMap]) -> PreparedRows:
-        """Hashes ids and encodes features. An empty id counts as unseen."""
+    def prepare(
+        self, ids: Sequence[str], rows: Sequence[FeatureMap], audience: AudienceBatch | None = None
+    ) -> PreparedRows:
+        """Hashes ids and encodes features. An empty id counts as unseen, and no audience is one of nobody."""
         hashes, counts, own = self._known(ids)
+        features = self.features.encode(rows, own)
         return PreparedRows(
-            id_hashes=hashes, has_id=_has_id(ids), counts=counts, features=self.features.encode(rows, own)
+            id_hashes=hashes,
+            has_id=_has_id(ids),
+            counts=counts,
+            features=features,
+            audience=audience or AudienceBatch.none(len(ids), self.audience_width),
         )
 
-    def prepare_with_bags(self, ids: Sequence[str], rows: Sequence[FeatureMap]) -> tuple[PreparedRows, Bags]:
+    def prepare_with_bags(
+        self, ids: Sequence[str], rows: Sequence[FeatureMap], audience: AudienceBatch | None = None
+    ) -> tuple[PreparedRows, Bags]:
         """Returns what `prepare` and `bags` return, reading the text once."""
         hashes, counts, own = self._known(ids)
         features, bags = self.features.encode_with_bags(rows, own)
-        return PreparedRows(id_hashes=hashes, has_id=_has_id(ids), counts=counts, features=features), bags
+        prepared = PreparedRows(
+            id_hashes=hashes,
+            has_id=_has_id(ids),
+            counts=counts,
+            features=features,
+            audience=audience or AudienceBatch.none(len(ids), self.audience_width),
+        )
+        return prepared, bags
 
     def bags(self, ids: Sequence[str], rows: Sequence[FeatureMap]) -> Bags:
         """Returns the rows' bags; see `FeatureEncoder.bags`. An empty id counts as unseen."""
@@ -132,6 +160,8 @@ class SideEncoder:
             content=torch.from_numpy(features.content).to(device),
             categories=torch.from_numpy(codes.astype(np.float32, copy=False)).to(device),
             dense=torch.from_numpy(features.dense).to(device),
+            audience=torch.from_numpy(rows.audience.codes).to(device),
+            audience_sizes=torch.from_numpy(rows.audience.sizes).to(device),
         )
 
     def _id_codes(self, hashes: IdArray) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ _MAX_FITTED_ROWS = 1 << 16
 _OVERSAMPLING = 16
 _POWER_ITERATIONS = 3
 _LEAST_LENGTH = 1e-6
+_LEAST_SINGULAR = 1e-3
 _LARGEST_STEP = 127
 
 
@@ -48,7 +49,7 @@ class ContentProjection:
         return int(self.matrix.shape[1])
 
     @classmethod
-    def fit(cls, bags: Bags, *, buckets: int, rank: int, seed: int) -> ContentProjection:
+    def fit(cls, bags: Bags, *, buckets: int, rank: int, seed: int, whiten: bool = False) -> ContentProjection:
         """Fits the projection to bags.
 
         Args:
@@ -56,6 +57,7 @@ class ContentProjection:
             buckets: Rows of the matrix, a power of two.
             rank: Columns of the matrix; those that the bags cannot fill are zero.
             seed: Of buckets, signs and the randomised decomposition.
+            whiten: Whether columns are divided by their singular values, so that all spread alike over the bags.
         """
         bucketed = _bucketed(bags, buckets, seed)
         if len(bags) > _MAX_FITTED_ROWS:
@@ -64,7 +66,8 @@ class ContentProjection:
         matrix = np.zeros((buckets, rank), dtype=np.float32)
         kept = min(rank, *bucketed.shape)
         if kept and bucketed.nnz:
-            matrix[:, :kept] = _right_singular_vectors(bucketed, kept, seed)
+            vectors, values = _right_singular_vectors(bucketed, kept, seed)
+            matrix[:, :kept] = vectors * _spread(values) if whiten else vectors
         largest = np.abs(matrix).max(axis=1)
         scales = np.where(largest > 0, largest / _LARGEST_STEP, 1.0).astype(np.float32)
         return cls.of_steps(np.rint(matrix / scales[:, None]).astype(np.int8), scales, seed=seed)
@@ -100,11 +103,20 @@ class ContentProjection:
 
         A length of sqrt(rank) gives elements near 1, as the other inputs of a tower have.
         """
-        projected = _bucketed(bags, len(self.matrix), self.seed) @ self.matrix
-        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
-        scale = np.where(lengths > _LEAST_LENGTH, np.sqrt(self.rank) / np.maximum(lengths, _LEAST_LENGTH), 0.0)
-        scaled: NDArray[np.float32] = (projected * scale).astype(np.float32)
-        return scaled
+        return unit_projected(self.summed(bags))
+
+    def summed(self, bags: Bags) -> NDArray[np.float32]:
+        """Returns the projected bags before they are scaled, [num_bags, rank] float32: the sums of their tokens'."""
+        sums: NDArray[np.float32] = (_bucketed(bags, len(self.matrix), self.seed) @ self.matrix).astype(np.float32)
+        return sums
+
+
+def unit_projected(sums: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns sums of projected tokens, [n, rank] float32, scaled to length sqrt(rank); those of no length are zero."""
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    scale = np.where(lengths > _LEAST_LENGTH, np.sqrt(sums.shape[1]) / np.maximum(lengths, _LEAST_LENGTH), 0.0)
+    scaled: NDArray[np.float32] = (sums * scale).astype(np.float32)
+    return scaled
 
 
 def _bucketed(bags: Bags, buckets: int, seed: int) -> csr_matrix:
@@ -114,8 +126,15 @@ def _bucketed(bags: Bags, buckets: int, seed: int) -> csr_matrix:
     return csr_matrix((bags.weights * signs, columns.astype(np.int64), bags.offsets), shape=(len(bags), buckets))
 
 
-def _right_singular_vectors(bags: csr_matrix, rank: int, seed: int) -> NDArray[np.float32]:
-    """Returns [buckets, rank] float32 with orthonormal columns, greatest singular value first."""
+def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns by what columns are multiplied to spread alike; 0 for those that are hardly more than rounding."""
+    usable = values > _LEAST_SINGULAR * values[0]
+    factors: NDArray[np.float32] = np.where(usable, values[0] / np.where(usable, values, 1.0), 0.0).astype(np.float32)
+    return factors
+
+
+def _right_singular_vectors(bags: csr_matrix, rank: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns [buckets, rank] float32 with orthonormal columns, greatest singular value first, and those values."""
     entries = bags.tocoo()
     sparse = torch.sparse_coo_tensor(
         torch.from_numpy(np.stack([entries.row, entries.col])),
@@ -126,6 +145,5 @@ def _right_singular_vectors(bags: csr_matrix, rank: int, seed: int) -> NDArray[n
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         width = min(rank + _OVERSAMPLING, *bags.shape)
-        _, _, vectors = torch.svd_lowrank(sparse, q=width, niter=_POWER_ITERATIONS)
-    columns: NDArray[np.float32] = vectors[:, :rank].numpy()
-    return columns
+        _, values, vectors = torch.svd_lowrank(sparse, q=width, niter=_POWER_ITERATIONS)
+    return vectors[:, :rank].numpy(), values[:rank].numpy()

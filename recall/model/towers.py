@@ -1,10 +1,11 @@
 """Item tower and user tower.
 
-Item:  v = L2(decoder(features) + gate(count) * id part)
+Item:  v = L2(decoder(features) + gate(count) * id part + gate(size) * audience part)
 User:  u = L2(W x + decoder([x, features]) + gate(count) * id part), x = mean of the history's item vectors
 
 The id part is a DHE of the id; at count 0 its gate is 0, so the vector does not depend on the id at all. W starts as
-the identity, so that an untrained user is the mean of what they had. To measure what these choices are worth, the id
+the identity, so that an untrained user is the mean of what they had. The audience part tells who had the item
+(`audience.py`), and nothing of an item that nobody had. To measure what these choices are worth, the id
 part may be a row of a trained table or absent, and the gate may be left out (`TowerConfig`).
 """
 
@@ -31,12 +32,14 @@ class InputSizes:
         content: Length of a content code; 0 without text or set features.
         categories: Number of category features.
         dense: Columns of numbers, vectors and presence flags.
+        audience: Length of a projected audience; 0 without this part.
     """
 
     known_ids: int
     content: int
     categories: int
     dense: int
+    audience: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class TowerInput:
         content: [n, content] float32.
         categories: [n, num_categories, k] float32 codes, zeros where missing.
         dense: [n, dense] float32.
+        audience: [n, audience] float32, projected; zeros where nobody had the item.
+        audience_sizes: [n] float32, how many users each has; 0 shuts this part off.
     """
 
     id_codes: Tensor
@@ -60,6 +65,8 @@ class TowerInput:
     content: Tensor
     categories: Tensor
     dense: Tensor
+    audience: Tensor
+    audience_sizes: Tensor
 
     def take(self, index: Tensor) -> TowerInput:
         """Returns the features of some rows; ids stay behind, their part is computed once a distinct id."""
@@ -71,6 +78,8 @@ class TowerInput:
             content=self.content[index],
             categories=self.categories[index],
             dense=self.dense[index],
+            audience=self.audience[:0],
+            audience_sizes=self.audience_sizes[:0],
         )
 
 
@@ -128,18 +137,46 @@ def _id_part(sizes: InputSizes, config: TowerConfig) -> nn.Module:
     return NoIdPart() if config.id_encoder == "none" else IdPart(sizes, config)
 
 
+class AudiencePart(nn.Module):
+    """Gated part of who had an item, [n, dim]; exactly 0 where nobody had it."""
+
+    def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
+        """Builds a linear map and a decoder, which add up, and the gate."""
+        super().__init__()
+        self.linear = nn.Linear(sizes.audience, config.dim)
+        self.decoder = Decoder(sizes.audience, config.dim, config.audience_decoder)
+        self.gate = FrequencyGate(config.dim)
+
+    def forward(self, codes: Tensor, sizes: Tensor) -> Tensor:
+        """Returns the part of projected audiences [n, audience] float32, of `sizes` [n] float32 users."""
+        own: Tensor = self.linear(codes) + self.decoder(codes)
+        share: Tensor = self.gate(sizes)
+        return share * own
+
+
 class ItemTower(nn.Module):
     """Items to unit vectors, [n, dim]."""
 
     def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
-        """Builds both parts."""
+        """Builds the parts."""
         super().__init__()
         self.features = FeatureDecoder(sizes, config)
         self.id_part = _id_part(sizes, config)
+        self.audience_part = AudiencePart(sizes, config) if sizes.audience else None
 
-    def forward(self, batch: TowerInput) -> Tensor:
-        """Returns item vectors of length 1, [n, dim] float32."""
-        return normalize(self.features(batch) + self.id_part(batch), dim=1)
+    def forward(self, batch: TowerInput, index: Tensor | None = None) -> Tensor:
+        """Returns item vectors of length 1, [n, dim] float32.
+
+        Args:
+            batch: Features and ids of distinct items, and audiences.
+            index: [n] int64, which of the distinct items each audience belongs to; None where they match one to one.
+        """
+        own: Tensor = self.features(batch) + self.id_part(batch)
+        if index is not None:
+            own = embedding(index, own)  # not own[index], see UserTower
+        if self.audience_part is not None:
+            own = own + self.audience_part(batch.audience, batch.audience_sizes)
+        return normalize(own, dim=1)
 
 
 class UserTower(nn.Module):

@@ -22,6 +22,7 @@ from recall.live.generation import Generation
 from recall.live.rebuild import LoadedModel, generation_in_memory, rebuild_with
 from recall.live.records import ItemRecord
 from recall.live.service import RecallSystem
+from recall.model.audience import AudienceSource
 from recall.model.bags import Bags
 from recall.model.embedding import UserInput
 from recall.model.fusion import FusionWeights, marked
@@ -92,6 +93,9 @@ class HashModel:
         texts = [f"{name}={value}" for name in sorted(features) for value in _values(features[name])]
         texts = [text for text in texts if not text.startswith("tags=_")]
         return _unit(np.sum([_direction(text, self.model_id) for text in texts or ["nothing"]], axis=0))
+
+    def with_audiences(self, source: AudienceSource) -> HashModel:
+        return self
 
     def embed_users(self, users: Sequence[UserInput]) -> FloatArray:
         return np.array([self._user(user) for user in users], dtype=np.float32).reshape(-1, self.dim)

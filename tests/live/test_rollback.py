@@ -55,6 +55,9 @@ class Removing:
     def __getattr__(self, name):
         return getattr(self._model, name)
 
+    def with_audiences(self, source):
+        return self
+
     def encode_items(self, item_ids, features):
         shutil.rmtree(self._folder, ignore_errors=True)
         return self._model.encode_items(item_ids, features)

@@ -3,8 +3,9 @@
 A folder beside this file gets model, catalogue and snapshots of one base index of each kind, all tiny, and what reading
 them gave when they were written. What is committed stays: later releases must read it. A new format version, or a new
 part of one, gets a new folder: `v1` has no sparse part and a projection in half precision, `v1-fused` has both parts
-and a projection in steps. Their catalogues are of version 1, `catalog-v2` is one of version 2, `backup-v1` a backup of
-one of version 3, and `catalog-v3` what was restored from it.
+and a projection in steps, `v1-audience` audiences besides. The catalogues of the first two are of version 1, that of
+the last is of version 4; `catalog-v2` is one of version 2, `backup-v1` a backup of one of version 3, and `catalog-v3`
+what was restored from it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ TOWERS = TowerConfig(
     id_code=CodeConfig(k=16),
     id_decoder=DECODER,
     content_projection=ProjectionConfig(rank=8),
+    audience_projection=ProjectionConfig(rank=8),
+    audience_decoder=DECODER,
     category_code=CodeConfig(k=8),
     feature_decoder=DECODER,
     max_history=4,
@@ -149,4 +152,4 @@ def make(out: Path, data: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        make(Path(__file__).parent / "v1-fused", Path(scratch) / "data")
+        make(Path(__file__).parent / "v1-audience", Path(scratch) / "data")
