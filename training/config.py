@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recall.model.config import MAX_DIM, TowerConfig
 from recall.model.fusion import MAX_WEIGHT
+
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
 class LossConfig(BaseModel):
@@ -89,8 +91,9 @@ class TrainConfig(BaseModel):
         patience: Epochs without a better validation score before it stops.
         validation_k: K of the validation recall; less where there are few candidates (`training.validation`).
         validation_users: Most users that validation looks at, chosen by hash.
-        item_id_dropout: Share of items a step whose id counts as unseen.
-        user_id_dropout: The same for users.
+        item_id_dropout: Share of items a step that count as unseen: without id and audience. `auto` follows the rules
+            in `training.rules`.
+        user_id_dropout: Share of users a step whose id counts as unseen; likewise.
         history_dropout: Share of examples whose history is emptied.
         token_dropout: Mean share of an item's words and tags that a step leaves out, where a projection is fitted.
         refresh_steps: Steps between two embeddings of the whole catalogue for the histories; more for a large one.
@@ -111,8 +114,8 @@ class TrainConfig(BaseModel):
     patience: int = Field(default=3, ge=1)
     validation_k: int = Field(default=20, ge=1)
     validation_users: int = Field(default=5000, ge=1)
-    item_id_dropout: float = Field(default=0.5, ge=0, lt=1)
-    user_id_dropout: float = Field(default=0.5, ge=0, lt=1)
+    item_id_dropout: Share | Literal["auto"] = "auto"
+    user_id_dropout: Share | Literal["auto"] = "auto"
     history_dropout: float = Field(default=0.05, ge=0, lt=1)
     token_dropout: float = Field(default=0.3, ge=0, le=0.5)
     refresh_steps: int = Field(default=20, ge=1)

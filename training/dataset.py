@@ -38,6 +38,8 @@ class TrainingData:
         validation: [num_validation, 2] int64, likewise.
         refitted: `train` and `validation` together, where validation was carved out of train; otherwise `train`.
         carved: Whether the validation part was carved out of train.
+        later_share: Share of the validation interactions that are no earlier than any train interaction of their user,
+            where there are times that differ and the validation part is a given one; None where nothing tells.
     """
 
     schema: DataSchema
@@ -49,6 +51,7 @@ class TrainingData:
     validation: RowArray
     refitted: RowArray
     carved: bool
+    later_share: float | None = None
 
     def item_counts(self) -> RowArray:
         """Returns training interactions an item, [num_items] int64."""
@@ -133,10 +136,24 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
         validation=_rows(carved, user_ids, item_ids, part=VALIDATION),
         refitted=_rows(split, user_ids, item_ids, part=TRAIN),
         carved=not split[SPLIT].eq(VALIDATION).any(),
+        later_share=later_share(split),
     )
     _notice_titles("items", data.schema.item_features, data.items)
     _notice_titles("users", data.schema.user_features, data.users)
     return _with_references(data, seed)
+
+
+def later_share(split: pl.DataFrame) -> float | None:
+    """Returns `TrainingData.later_share` of interactions with their `split` column.
+
+    Users without a train interaction, and times that are all the same, tell nothing.
+    """
+    if TIMESTAMP not in split.columns:
+        return None
+    train = split.filter(pl.col(SPLIT) == TRAIN)
+    last = train.group_by(USER_ID).agg(pl.col(TIMESTAMP).max().alias("last"), pl.col(TIMESTAMP).min().alias("first"))
+    compared = split.filter(pl.col(SPLIT) == VALIDATION).join(last.filter(pl.col("first") < pl.col("last")), on=USER_ID)
+    return None if compared.is_empty() else int((compared[TIMESTAMP] >= compared["last"]).sum()) / len(compared)
 
 
 def _notice_titles(table: str, specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> None:

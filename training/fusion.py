@@ -87,7 +87,7 @@ class _Rankings:
         vectors, content = self.stepper.pool.vectors[part.candidates], self.content[part.candidates].T
         for some in part.chunks(_CHUNK):
             rows = part.users[some]
-            users = self.model.embed_prepared_users(self.stepper.users.take(rows), self.stepper.pool.means(rows))
+            users = self.model.embed_prepared_users(self.stepper.users.take(rows), self.stepper.pool.whole(rows))
             learned = users @ vectors.T
             learned[part.seen[some].nonzero()] = -np.inf
             yield some, learned, self._matched(rows, content)

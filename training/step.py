@@ -15,8 +15,9 @@ from recall.model.inputs import PreparedRows
 from training.audience import AudiencePool
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
-from training.history import HistoryPool
+from training.history import histories_of
 from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax, with_targets
+from training.rules import given_share, resolved
 from training.token_dropout import TokenDropout
 
 _ITEMS_A_REFRESH_STEP = 1000
@@ -27,6 +28,7 @@ class Batch:
     """Rows of one step.
 
     Attributes:
+        places: [n] int64, which train interactions these are.
         pairs: [n, 2] int64 (user row, item row), the positives.
         negatives: [m] int64 item rows, uniform draws.
         without_item_id: [num_items] bool, items whose id and audience are dropped in this step.
@@ -35,6 +37,7 @@ class Batch:
         token_seed: Chooses the tokens that are left out of items.
     """
 
+    places: RowArray
     pairs: RowArray
     negatives: RowArray
     without_item_id: NDArray[np.bool_]
@@ -55,9 +58,11 @@ class Stepper:
 
     def __init__(self, model: EmbeddingModel, data: TrainingData, config: TrainConfig, *, seed: int) -> None:
         """Prepares items and users, and the probabilities of being drawn."""
+        config = resolved(config, data)
         self._model = model
         self._data = data
         self._config = config
+        self._id_dropout = given_share(config.item_id_dropout), given_share(config.user_id_dropout)
         self._seed = seed
         self._temperature = config.loss.temperature
         self._audience = None if model.items.audience is None else AudiencePool(model.items.audience, data)
@@ -67,7 +72,7 @@ class Stepper:
         projection, rate = model.items.features.projection, config.token_dropout
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
         self.users = model.users.prepare(data.user_ids, data.users)
-        self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
+        self.pool = histories_of(data, model.config)
         positives = data.seen()
         self._positives = (positives.indptr, positives.indices)
         batch_size = min(config.batch_size, len(data.train))
@@ -89,10 +94,11 @@ class Stepper:
         for step in range(self.steps_per_epoch):
             chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
             yield Batch(
+                places=chosen,
                 pairs=self._data.train[chosen],
                 negatives=rng.choice(self._drawable, size=config.loss.uniform_negatives),
-                without_item_id=rng.random(num_items) < config.item_id_dropout,
-                without_user_id=rng.random(num_users) < config.user_id_dropout,
+                without_item_id=rng.random(num_items) < self._id_dropout[0],
+                without_user_id=rng.random(num_users) < self._id_dropout[1],
                 without_history=rng.random(len(chosen)) < config.history_dropout,
                 token_seed=int(rng.integers(1 << 63)),
             )
@@ -145,7 +151,7 @@ class Stepper:
 
     def _embed_users(self, batch: Batch) -> Tensor:
         rows, index = np.unique(batch.pairs[:, 0], return_inverse=True)
-        history = self.pool.means(batch.pairs[:, 0], batch.pairs[:, 1])
+        history = self.pool.of_examples(batch.places)
         history[batch.without_history] = 0.0
         device = self._model.device
         prepared = _without_ids(self.users.take(rows), batch.without_user_id[rows])

@@ -25,6 +25,7 @@ from training.config import TrainConfig
 from training.dataset import TrainingData, read_training_data
 from training.fusion import fit_content_part, fit_fusion
 from training.optimization import Optimization
+from training.rules import resolved
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
@@ -119,6 +120,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
+    config = resolved(config, tables)
     model, best = _fit(tables, config, run)
     if config.refit and not tables.carved:
         _LOG.info("refit has no effect: the validation part is that of the data folder, not carved out of train")
@@ -232,7 +234,7 @@ def validation_score(
     stepper.refresh()
     scores = []
     for part in telling_parts(validation_parts(data, max_users=config.validation_users, seed=seed)):
-        users = model.embed_prepared_users(stepper.users.take(part.users), stepper.pool.means(part.users))
+        users = model.embed_prepared_users(stepper.users.take(part.users), stepper.pool.whole(part.users))
         scores.append(recall_at(part, users, stepper.pool.vectors, k=part.depth(config.validation_k)))
     return float(np.mean(scores)) if scores else math.nan
 

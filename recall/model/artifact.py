@@ -271,7 +271,8 @@ def _parsed(data: bytes, file: Path) -> ArtifactManifest:
     if _sealed(raw) != data:
         raise ArtifactError(f"{file} is damaged: its own checksum does not fit; copy the artifact again or train anew")
     if isinstance(raw.get("config"), dict):
-        raw["config"].setdefault("audience", False)  # of a release that had none
+        for name, before in (("audience", False), ("pooling", "mean")):  # of releases that had nothing else
+            raw["config"].setdefault(name, before)
     try:
         manifest = ArtifactManifest.model_validate(raw)
     except ValidationError as error:

@@ -100,6 +100,9 @@ class TowerConfig(BaseModel):
         content_code: Codes of text and set tokens, where they are pooled.
         category_code: Codes of category values.
         feature_decoder: From all features of an item or user to its vector.
+        pooling: How a history becomes a vector: `mean` of its items, `recent` by the mean and an attention-weighted sum
+            of the latest items, which tells new ones from old; `auto` leaves it to the training data.
+        latest: Items that `recent` looks at.
         max_history: Longest history that a user vector is made from, in items.
         max_sketch_bytes: Bound on each count sketch.
     """
@@ -122,5 +125,7 @@ class TowerConfig(BaseModel):
     content_code: CodeConfig = CodeConfig(k=1024)
     category_code: CodeConfig = CodeConfig(k=128)
     feature_decoder: DecoderConfig = DecoderConfig(width=512, depth=1)
+    pooling: Literal["auto", "mean", "recent"] = "auto"
+    latest: int = Field(default=50, ge=1, le=1000)
     max_history: int = Field(default=1000, ge=1)
     max_sketch_bytes: int = Field(default=16 << 20, ge=1 << 12)

@@ -17,6 +17,7 @@ from recall.model.content_part import ContentPart
 from recall.model.fusion import FusionWeights, marked
 from recall.model.inputs import PreparedRows, SideEncoder
 from recall.model.item_encoding import ItemEncoding
+from recall.model.latest import newest_first
 from recall.model.towers import ItemTower, Towers, UserTower
 from recall.schema import DataSchema, FeatureMap
 
@@ -143,19 +144,21 @@ class EmbeddingModel:
 
         Of a history longer than `max_history` the last items count.
         """
-        history = np.stack([self._mean(user.history) for user in users]) if users else np.zeros((0, self.dim))
         rows = self.users.prepare([user.user_id or "" for user in users], [user.features for user in users])
-        means = history.astype(np.float32, copy=False)
-        learned = self.embed_prepared_users(rows, means[:, : self.config.dim])
+        histories, dim = [user.history[-self.max_history :] for user in users], self.config.dim
+        learned = self.embed_prepared_users(rows, self._pooled([history[:, :dim] for history in histories]))
         part = self.content_part
-        return learned if part is None else part.joined(learned, means[:, self.config.dim :])
+        if part is None:
+            return learned
+        return part.joined(learned, _means([history[:, dim:] for history in histories], part.dim))
 
     def embed_prepared_users(self, rows: PreparedRows, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns learned user vectors, [n, config.dim] float32, of length 1.
 
         Args:
             rows: Prepared users.
-            history: [n, config.dim] float32, mean of the learned vectors of each history.
+            history: [n, config.dim] float32, mean of the learned vectors of each history; for the pooling `recent`
+                [n, config.latest, config.dim], see `LatestPool`.
         """
         out = np.empty((len(rows.id_hashes), self.config.dim), dtype=np.float32)
         self.towers.eval()
@@ -187,8 +190,16 @@ class EmbeddingModel:
         learned, part = self.embed_prepared_items(rows), self.content_part
         return learned if part is None else part.joined(learned, rows.features.content)
 
-    def _mean(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
-        if len(history) == 0:
-            return np.zeros(self.dim, dtype=np.float32)
-        mean: NDArray[np.float32] = history[-self.max_history :].mean(axis=0, dtype=np.float32)
-        return mean
+    def _pooled(self, histories: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Returns histories as the user tower takes them."""
+        if self.config.pooling == "recent":
+            return newest_first(histories, self.config.latest, self.config.dim)
+        return _means(histories, self.config.dim)
+
+
+def _means(histories: Sequence[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
+    means = np.zeros((len(histories), dim), dtype=np.float32)
+    for row, history in enumerate(histories):
+        if len(history):
+            means[row] = history.mean(axis=0, dtype=np.float32)
+    return means

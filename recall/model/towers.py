@@ -1,7 +1,8 @@
 """Item tower and user tower.
 
 Item:  v = L2(decoder(features) + gate(count) * id part + gate(size) * audience part)
-User:  u = L2(W x + decoder([x, features]) + gate(count) * id part), x = mean of the history's item vectors
+User:  u = L2(W x + decoder([x, features]) + gate(count) * id part), x = mean of the history's item vectors, or their
+       mean and their attention-weighted sum side by side (`latest.py`)
 
 The id part is a DHE of the id; at count 0 its gate is 0, so the vector does not depend on the id at all. W starts as
 the identity, so that an untrained user is the mean of what they had. The audience part tells who had the item
@@ -19,6 +20,7 @@ from torch.nn.functional import embedding, normalize
 
 from recall.model.config import TowerConfig
 from recall.model.dhe import Decoder, FrequencyGate, OpenGate
+from recall.model.latest import LatestPool
 
 _CATEGORY_DIM = 32
 
@@ -183,28 +185,33 @@ class UserTower(nn.Module):
     """Users to unit vectors, [n, dim]."""
 
     def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
-        """Builds the parts; the history map starts as the identity."""
+        """Builds the parts; the history map starts as the identity, of each of two pooled histories alike."""
         super().__init__()
-        self.features = FeatureDecoder(sizes, config, extra=config.dim + 1)
+        self.latest = LatestPool(config.dim, config.latest) if config.pooling == "recent" else None
+        num_pooled = 1 if self.latest is None else 2
+        self.features = FeatureDecoder(sizes, config, extra=num_pooled * config.dim + 1)
         self.id_part = _id_part(sizes, config)
-        self.history_map = nn.Linear(config.dim, config.dim, bias=False)
-        nn.init.eye_(self.history_map.weight)
+        self.history_map = nn.Linear(num_pooled * config.dim, config.dim, bias=False)
+        with torch.no_grad():
+            self.history_map.weight.copy_(torch.eye(config.dim).repeat(1, num_pooled))
 
     def forward(self, batch: TowerInput, history: Tensor, index: Tensor | None = None) -> Tensor:
         """Returns user vectors of length 1, [n, dim] float32.
 
         Args:
             batch: Features and ids of distinct users.
-            history: [n, dim] float32 mean of the item vectors of each history; zeros where there is none.
+            history: [n, dim] float32 mean of the item vectors of each history; zeros where there is none. For the
+                pooling `recent` [n, latest, dim], see `LatestPool`.
             index: [n] int64, which row of `batch` each history belongs to; None where they match one to one.
         """
         id_part = self.id_part(batch)
         if index is not None:
             # Not id_part[index]: its gradient is summed by atomic adds, in another order each run.
             batch, id_part = batch.take(index), embedding(index, id_part)
-        has_history = (history != 0).any(dim=1, keepdim=True).float()
-        parts = self.features(batch, history, has_history) + id_part
-        return normalize(self.history_map(history) + parts, dim=1)
+        pooled = history if self.latest is None else torch.cat(self.latest(history), dim=1)
+        has_history = (pooled != 0).any(dim=1, keepdim=True).float()
+        parts = self.features(batch, pooled, has_history) + id_part
+        return normalize(self.history_map(pooled) + parts, dim=1)
 
 
 class Towers(nn.Module):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -9,7 +12,7 @@ from scipy.sparse import csr_matrix
 from recall.model.embedding import EmbeddingModel, UserInput
 from training.config import TrainConfig
 from training.dataset import TrainingData
-from training.history import HistoryPool
+from training.history import HistoryPool, LatestHistories, histories_of
 from training.setup import build_model
 
 # User 0 took items 0, 1, 2; user 1 item 3; user 2 nothing.
@@ -69,3 +72,45 @@ def test_means_agree_with_what_serving_pools(checkerboard_data: TrainingData, ma
         ]
     )
     np.testing.assert_allclose(from_pool, served, atol=1e-5)
+
+
+def test_latest_histories_are_what_came_before(checkerboard_data: TrainingData) -> None:
+    data, vectors = checkerboard_data, np.arange(len(checkerboard_data.item_ids), dtype=np.float32)[:, None] + 1
+    latest = LatestHistories(data, latest=3, dim=1)
+    latest.vectors = vectors
+    user = int(data.train[-1, 0])
+    own = np.flatnonzero(data.train[:, 0] == user)
+    items = data.train[own, 1] + 1.0
+    got = latest.of_examples(own[[0, 1, 5]])[:, :, 0].tolist()
+    assert got == [[0, 0, 0], [items[0], 0, 0], [items[4], items[3], items[2]]]
+    assert latest.whole(np.array([user]))[0, :, 0].tolist() == items[-1:-4:-1].tolist()
+
+
+def test_latest_histories_leave_out_the_target_itself(checkerboard_data: TrainingData) -> None:
+    again = np.array([[0, 1], [0, 2], [0, 1]])
+    latest = LatestHistories(replace(checkerboard_data, train=again), latest=2, dim=1)
+    latest.vectors = np.array([[1], [2], [3]], dtype=np.float32)
+    assert latest.of_examples(np.array([2]))[0, :, 0].tolist() == [3, 0]
+
+
+def test_latest_histories_agree_with_what_serving_pools(
+    checkerboard_data: TrainingData, make_config: Callable[..., TrainConfig]
+) -> None:
+    data = checkerboard_data
+    towers = make_config().towers.model_copy(update={"pooling": "recent", "latest": 4})
+    model = build_model(data, towers, seed=0)
+    pool = histories_of(data, towers)
+    pool.refresh(model, model.items.prepare(data.item_ids, data.items))
+    rows, vectors = np.arange(6), model.embed_items(data.item_ids, data.items)
+    pooled = model.embed_prepared_users(model.users.prepare(data.user_ids[:6], data.users[:6]), pool.whole(rows))
+    served = model.embed_users(
+        [
+            UserInput(
+                user_id=data.user_ids[row],
+                features=data.users[row],
+                history=vectors[data.train[data.train[:, 0] == row, 1]],
+            )
+            for row in rows
+        ]
+    )
+    np.testing.assert_allclose(pooled, served, atol=1e-5)
