@@ -35,8 +35,12 @@ class HistoryPool:
 
     def refresh(self, model: EmbeddingModel, items: PreparedRows) -> None:
         """Embeds all items with the model as it is now."""
-        self.vectors = model.embed_prepared_items(items)
-        self._sums = self._histories @ self.vectors
+        self.hold(model.embed_prepared_items(items))
+
+    def hold(self, vectors: NDArray[np.float32]) -> None:
+        """Takes item vectors, [num_items, dim] float32, as those of the last refresh."""
+        self.vectors = vectors
+        self._sums = self._histories @ vectors
 
     def means(self, users: NDArray[np.int64], without: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Returns the mean history vector of each user, [n, dim] float32; zeros where there is nothing left.
