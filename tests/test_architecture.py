@@ -51,7 +51,7 @@ PARTS = {
     "recall.cli": _part(f"{EVERY_PART} training", "typer rich pydantic pydantic_core numpy polars"),
     "training": _part(
         "index recall recall.model recall.live recall.client training",
-        "torch polars numpy scipy implicit threadpoolctl pydantic",
+        "torch polars numpy scipy implicit threadpoolctl pydantic safetensors",
     ),
 }
 # Scripts import anything; nobody imports them or the tests.

@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from training.checkpoint import Arrays
 
 ETA = 8
 """With it, half of the mean's weight lies on the last 7% of the steps."""
@@ -41,6 +44,21 @@ class WeightAverage:
                 self._mean[name].lerp_(tensor, share)
             else:
                 self._mean[name].copy_(tensor)
+
+    def state(self) -> Arrays:
+        """Returns the mean by `average.NAME` and the steps it is over, all that `restore` needs; nothing if not on."""
+        if not self._is_on:
+            return {}
+        mean: Arrays = {f"average.{name}": tensor.cpu().numpy() for name, tensor in self._mean.items()}
+        return {**mean, "average_steps": np.array([self._num_steps])}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Takes the mean that `state` gave."""
+        if not self._is_on:
+            return
+        for name, tensor in self._mean.items():
+            tensor.copy_(torch.from_numpy(np.array(arrays[f"average.{name}"])))
+        self._num_steps = int(arrays["average_steps"][0])
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -68,6 +68,7 @@ class OptimizerConfig(BaseModel):
         weight_decay: Decoupled decay.
         warmup_share: Share of all steps before the peak.
         average_weights: Whether the model is the mean of its weights over the steps (`training.averaging`).
+        max_gradient_norm: Longest gradient, over all weights; a longer one is shortened to it. 0 leaves it as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,6 +77,23 @@ class OptimizerConfig(BaseModel):
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     average_weights: bool = False
+    max_gradient_norm: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
+class CheckpointConfig(BaseModel):
+    """How often a run keeps what it needs to go on after it was killed; no part of what it gives.
+
+    Attributes:
+        epochs: Whether at the end of each epoch.
+        seconds: Least time between two within an epoch; 0 for none within an epoch.
+        steps: Steps between two within an epoch; 0 leaves it to `seconds`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: bool = True
+    seconds: float = Field(default=120.0, ge=0, allow_inf_nan=False)
+    steps: int = Field(default=0, ge=0)
 
 
 class TrainConfig(BaseModel):
@@ -99,8 +117,11 @@ class TrainConfig(BaseModel):
         refresh_steps: Steps between two embeddings of the whole catalogue for the histories; more for a large one.
         refit: Whether to train again, for the epochs found best, on train and the validation part carved out of it;
             without effect where the data folder names a validation part.
+        accumulate_steps: Steps whose mean gradient moves the weights once. The negatives of a step stay its own.
+        max_steps: Most steps of all epochs together; 0 for no bound.
         threads: CPU threads of torch; 0 takes all cores.
         warm_start: Folder of a model whose weights the towers start from (`training.warm_start`); empty starts cold.
+        checkpoint: How often the run can go on from, if it is killed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -120,8 +141,11 @@ class TrainConfig(BaseModel):
     token_dropout: float = Field(default=0.3, ge=0, le=0.5)
     refresh_steps: int = Field(default=20, ge=1)
     refit: bool = False
+    accumulate_steps: int = Field(default=1, ge=1)
+    max_steps: int = Field(default=0, ge=0)
     threads: int = Field(default=0, ge=0)
     warm_start: str = ""
+    checkpoint: CheckpointConfig = CheckpointConfig()
 
     @model_validator(mode="after")
     def _dense_content_fits(self) -> Self:

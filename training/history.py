@@ -29,6 +29,9 @@ class Histories(Protocol):
     def refresh(self, model: EmbeddingModel, items: PreparedRows) -> None:
         """Embeds all items with the model as it is now."""
 
+    def hold(self, vectors: NDArray[np.float32]) -> None:
+        """Takes item vectors, [num_items, dim] float32, as those of the last refresh."""
+
     def whole(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns all that each user had, as `UserTower` takes it."""
 
@@ -63,7 +66,11 @@ class LatestHistories:
 
     def refresh(self, model: EmbeddingModel, items: PreparedRows) -> None:
         """Embeds all items with the model as it is now."""
-        self.vectors = model.embed_prepared_items(items)
+        self.hold(model.embed_prepared_items(items))
+
+    def hold(self, vectors: NDArray[np.float32]) -> None:
+        """Takes item vectors, [num_items, dim] float32, as those of the last refresh."""
+        self.vectors = vectors
 
     def whole(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns the last items of each user, [n, latest, dim] float32, zeros behind the first."""
@@ -109,8 +116,12 @@ class HistoryPool:
 
     def refresh(self, model: EmbeddingModel, items: PreparedRows) -> None:
         """Embeds all items with the model as it is now."""
-        self.vectors = model.embed_prepared_items(items)
-        self._sums = self._histories @ self.vectors
+        self.hold(model.embed_prepared_items(items))
+
+    def hold(self, vectors: NDArray[np.float32]) -> None:
+        """Takes item vectors, [num_items, dim] float32, as those of the last refresh."""
+        self.vectors = vectors
+        self._sums = self._histories @ vectors
 
     def whole(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns the mean of all that each user had, [n, dim] float32."""

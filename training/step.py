@@ -13,6 +13,7 @@ from torch import Tensor
 from recall.model.embedding import EmbeddingModel
 from recall.model.inputs import PreparedRows
 from training.audience import AudiencePool
+from training.checkpoint import Arrays
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import histories_of
@@ -132,6 +133,17 @@ class Stepper:
     def expire(self) -> None:
         """Makes the next step embed the catalogue again: it was last embedded with other weights."""
         self._until_refresh = 0
+
+    def state(self) -> Arrays:
+        """Returns all that `restore` needs for the next steps to be the same; the draws of a batch are not among it."""
+        state: Arrays = {"until_refresh": np.array([self._until_refresh])}
+        return state if self._until_refresh == 0 else {**state, "vectors": self.pool.vectors}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from where `state` was taken."""
+        self._until_refresh = int(arrays["until_refresh"][0])
+        if self._until_refresh:
+            self.pool.hold(np.asarray(arrays["vectors"], dtype=np.float32))
 
     def _embed_items(self, rows: RowArray, batch: Batch, targets: RowArray) -> Tensor:
         """Returns the vectors of `rows` and, where audiences count, of each positive without its user behind them."""

@@ -1,12 +1,14 @@
 """Training of the two towers: data folder in, model artifact out.
 
 Every random draw comes from the seed and is made on the CPU, so the same seed on the same machine gives the same
-artifact. An interrupt keeps the best epoch so far.
+artifact. An interrupt keeps the best epoch so far. A process that was killed goes on from its last checkpoint when the
+same command is given again, and ends with the same artifact.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import math
 import tempfile
@@ -23,9 +25,12 @@ from recall.progress import Progress, silent
 from recall.tables import DataFolder
 from training.config import TrainConfig
 from training.dataset import TrainingData, read_training_data
+from training.fit_state import FIT, REFIT, Best, Chosen, FitState, Position, Stage, number_or_none
 from training.fusion import fit_content_part, fit_fusion
+from training.keeper import Keeper, keeping
 from training.optimization import Optimization
 from training.rules import resolved
+from training.run_identity import run_identity
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
@@ -43,11 +48,13 @@ class RunOptions:
         seed: Of every random draw.
         device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
         features: `items.NAME` and `users.NAME` to use; None means all.
+        restart: Whether to begin anew where there is a checkpoint.
     """
 
     seed: int = 0
     device: str = "auto"
     features: tuple[str, ...] | None = None
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +82,7 @@ class _Run:
     device: torch.device
     progress: Progress
     start: EmbeddingModel | None
-
-
-@dataclass(slots=True)
-class _Best:
-    epoch: int = 0
-    score: float = -math.inf
-    weights: dict[str, torch.Tensor] | None = None
-    interrupted: bool = False
+    keeper: Keeper
 
 
 def train(
@@ -103,7 +103,9 @@ def train(
         progress: Told of every step.
 
     Raises:
-        ArtifactError: `out` exists or cannot be made, or the model to start from cannot be used.
+        ArtifactError: `out` exists or cannot be made, the model to start from cannot be used, or there is a checkpoint
+            of another run.
+        BusyError: Another process trains the same model.
         ConfigError: CUDA is asked for and there is none, the seed is out of range, or the model to start from is of
             other sizes or features.
         DataError: The data folder cannot be used.
@@ -116,16 +118,24 @@ def train(
         raise ConfigError(f"seed = {options.seed}; choose one from 0 to 2^63 - 1")
     device, seed = choose_device(options.device), options.seed
     start = load_start(Path(config.warm_start), config=config.towers, seed=seed) if config.warm_start else None
-    run = _Run(seed=seed, device=device, progress=progress or silent, start=start)
     if config.threads:
         torch.set_num_threads(config.threads)
-    tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
-    config = resolved(config, tables)
-    model, best = _fit(tables, config, run)
+    features = "all" if options.features is None else ",".join(options.features)
+    identity = run_identity(
+        data, config, seed=str(seed), features=features, device=device.type, warm_start=start.model_id if start else ""
+    )
+    with keeping(out, identity, config.checkpoint, restart=options.restart) as keeper:
+        run = _Run(seed=seed, device=device, progress=progress or silent, start=start, keeper=keeper)
+        tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
+        return _train(tables, out, resolved(config, tables), run)
+
+
+def _train(tables: TrainingData, out: Path, config: TrainConfig, run: _Run) -> TrainResult:
+    model, best = _fit(tables, config, run, stage=FIT)
     if config.refit and not tables.carved:
         _LOG.info("refit has no effect: the validation part is that of the data folder, not carved out of train")
     if config.refit and tables.carved and not best.interrupted:
-        refitted = _refit(tables, config, run, best=best)
+        refitted = _refit(model, tables, config, run, best=best)
         if refitted is not None:
             # Only the first model had interactions left to fit them on.
             refitted.fusion, refitted.content_part = model.fusion, model.content_part
@@ -160,33 +170,32 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingModel, _Best]:
+def _fit(data: TrainingData, config: TrainConfig, run: _Run, *, stage: Stage) -> tuple[EmbeddingModel, Best]:
     model = build_model(data, config.towers, seed=run.seed)
+    model.to(run.device)
+    if stage == FIT and run.keeper.chosen is not None:
+        return model, _as_chosen(model, run.keeper)
     if run.start is not None:
         start_from(run.start, model, data)
-    model.to(run.device)
     stepper = Stepper(model, data, config, seed=run.seed)
-    if run.start is not None:
+    fit = FitState(
+        model=model,
+        stepper=stepper,
+        optimization=_optimization(model, stepper, config),
+        position=Position(stage=stage),
+    )
+    run.keeper.resume(fit, stage)
+    if run.start is not None and fit.position == Position(stage=stage):
         score = validation_score(model, stepper, data, config, seed=run.seed)
         stepper.expire()
         _LOG.info("before the first epoch: validation score %.4f", score)
-    num_steps = stepper.steps_per_epoch * config.epochs
-    optimization = Optimization(model.towers, config.optimizer, num_steps=num_steps)
-    best = _Best()
     try:
-        for epoch in range(1, config.epochs + 1):
-            loss = _run_epoch(stepper, optimization, epoch=epoch, progress=run.progress)
-            with optimization.average.applied():
-                score = validation_score(model, stepper, data, config, seed=run.seed)
-                _keep_better(best, model, epoch=epoch, score=score)
-            stepper.expire()
-            _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
-            if len(data.validation) and epoch - best.epoch >= config.patience:
-                break
+        _run_epochs(fit, data, config, run)
     except KeyboardInterrupt:
-        if best.weights is None:
+        if fit.best.weights is None:
             raise
-        best.interrupted = True
+        fit.best.interrupted = True
+    best = fit.best
     assert best.weights is not None
     model.towers.load_state_dict(best.weights)
     run.progress("exact words", 0, 1)
@@ -200,12 +209,36 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
     return model, best
 
 
-def _refit(data: TrainingData, config: TrainConfig, run: _Run, *, best: _Best) -> EmbeddingModel | None:
+def _as_chosen(model: EmbeddingModel, keeper: Keeper) -> Best:
+    """Makes a model what the first fit gave before the process was killed."""
+    assert keeper.chosen is not None
+    chosen, weights = keeper.chosen
+    model.towers.load_state_dict(weights)
+    model.fusion, model.content_part = chosen.fusion, chosen.content_part
+    score = math.nan if chosen.score is None else chosen.score
+    return Best(epoch=chosen.epoch, score=score, weights=weights)
+
+
+def _optimization(model: EmbeddingModel, stepper: Stepper, config: TrainConfig) -> Optimization:
+    """Returns what moves the weights, over all moves that the epochs have."""
+    moves = config.epochs * math.ceil(stepper.steps_per_epoch / config.accumulate_steps)
+    if config.max_steps:
+        moves = min(moves, math.ceil(config.max_steps / config.accumulate_steps))
+    return Optimization(model.towers, config.optimizer, num_steps=max(1, moves), accumulate=config.accumulate_steps)
+
+
+def _refit(
+    first: EmbeddingModel, data: TrainingData, config: TrainConfig, run: _Run, *, best: Best
+) -> EmbeddingModel | None:
     """Returns a model of all of train; None if interrupted, when the one that chose the epochs is the best so far."""
     _LOG.info("training again on all of train for %d epochs", best.epoch)
     config = config.model_copy(update={"epochs": best.epoch})
+    assert best.weights is not None
+    score = number_or_none(best.score)
+    chosen = Chosen(epoch=best.epoch, score=score, fusion=first.fusion, content_part=first.content_part)
+    run.keeper.choose(chosen, best.weights)
     try:
-        model, again = _fit(data.for_refit(), config, run)
+        model, again = _fit(data.for_refit(), config, run, stage=REFIT)
     except KeyboardInterrupt:
         best.interrupted = True
         return None
@@ -213,18 +246,50 @@ def _refit(data: TrainingData, config: TrainConfig, run: _Run, *, best: _Best) -
     return None if again.interrupted else model
 
 
-def _run_epoch(stepper: Stepper, optimization: Optimization, *, epoch: int, progress: Progress) -> float:
-    losses = []
-    for step, batch in enumerate(stepper.batches(epoch), start=1):
-        loss = stepper.loss(batch)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} in step {step} of epoch {epoch}; lower optimizer.learning_rate"
-            )
-        optimization.step(loss)
-        losses.append(loss.detach())
-        progress(f"epoch {epoch}", step, stepper.steps_per_epoch)
-    return float(torch.stack(losses).mean())
+def _run_epochs(fit: FitState, data: TrainingData, config: TrainConfig, run: _Run) -> None:
+    """Runs the epochs that are left, until the last or until they get no better."""
+    for epoch in range(fit.position.epoch, config.epochs + 1):
+        has_stalled = len(data.validation) > 0 and epoch > config.patience + fit.best.epoch
+        steps_left = _steps_left(fit, config)
+        if has_stalled or steps_left == 0:
+            break
+        loss = _run_epoch(fit, steps_left, run)
+        with fit.optimization.average.applied():
+            score = validation_score(fit.model, fit.stepper, data, config, seed=run.seed)
+            fit.best.keep_better(fit.model, epoch=epoch, score=score)
+        fit.stepper.expire()
+        _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
+        fit.moved(epoch=epoch + 1)
+        run.keeper.after_epoch(fit)
+
+
+def _steps_left(fit: FitState, config: TrainConfig) -> int:
+    """Returns the steps that the epoch to be run has in all, those that are done included; 0 for an epoch too many."""
+    per_epoch = fit.stepper.steps_per_epoch
+    if not config.max_steps:
+        return per_epoch
+    return max(0, min(per_epoch, config.max_steps - (fit.position.epoch - 1) * per_epoch))
+
+
+def _run_epoch(fit: FitState, num_steps: int, run: _Run) -> float:
+    """Runs what is left of the epoch that the fit is in, and returns its mean loss."""
+    epoch, done, loss_sum = fit.position.epoch, fit.position.step, fit.position.loss_sum
+    # What was drawn for the steps that are done is drawn again, so that the next draws are the same.
+    batches = itertools.islice(fit.stepper.batches(epoch), done, num_steps)
+    for step, batch in enumerate(batches, start=done + 1):
+        loss = fit.stepper.loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss is {value} in step {step} of epoch {epoch}; lower optimizer.learning_rate")
+        fit.optimization.step(loss)
+        loss_sum += value
+        if step == num_steps:
+            fit.optimization.move()
+        if fit.optimization.is_between_moves:
+            fit.moved(epoch=epoch, step=step, loss_sum=loss_sum)
+            run.keeper.after_step(fit)
+        run.progress(f"epoch {epoch}", step, num_steps)
+    return loss_sum / num_steps
 
 
 def validation_score(
@@ -239,16 +304,9 @@ def validation_score(
     return float(np.mean(scores)) if scores else math.nan
 
 
-def _keep_better(best: _Best, model: EmbeddingModel, *, epoch: int, score: float) -> None:
-    # Without a validation part the last epoch is as good a choice as any.
-    if math.isnan(score) or score > best.score:
-        best.epoch, best.score = epoch, score
-        best.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.towers.state_dict().items()}
-
-
-def _facts(data: TrainingData, config: TrainConfig, best: _Best, run: _Run) -> dict[str, str | int | float | bool]:
-    # Of the model to start from the id counts: where it lay must not change the id of this one.
-    settings = config.model_dump_json(exclude={"warm_start"})
+def _facts(data: TrainingData, config: TrainConfig, best: Best, run: _Run) -> dict[str, str | int | float | bool]:
+    # Of the model to start from the id counts: where it lay must not change the id of this one, nor may what was kept.
+    settings = config.model_dump_json(exclude={"warm_start", "checkpoint"})
     facts: dict[str, str | int | float | bool] = {
         "config_sha256": hashlib.sha256(settings.encode()).hexdigest(),
         "config": settings,

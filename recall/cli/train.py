@@ -24,9 +24,12 @@ def train(
     features: Annotated[
         str | None, typer.Option("--features", help="items.title,users.age,... or none; by default all.")
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew even if a killed run left a checkpoint beside --out.")
+    ] = False,
     json: Json = None,
 ) -> None:
-    """Train a two-tower model. Ctrl-C keeps the best epoch so far."""
+    """Train a two-tower model. Ctrl-C keeps the best epoch so far; a killed run goes on when it is started again."""
     from training.config import TrainConfig
 
     settings = resolve(TrainConfig, "train", file=config)
@@ -36,7 +39,7 @@ def train(
     from training.train import RunOptions
     from training.train import train as run
 
-    options = RunOptions(seed=seed, device=device, features=_feature_names(features))
+    options = RunOptions(seed=seed, device=device, features=_feature_names(features), restart=restart)
     with progress_bars() as progress:
         result = run(data, out, settings, options=options, progress=progress)
     if result.interrupted:
