@@ -76,7 +76,7 @@ class OptimizerConfig(BaseModel):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
-    average_weights: bool = False
+    average_weights: bool = True
     max_gradient_norm: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
@@ -109,9 +109,10 @@ class TrainConfig(BaseModel):
         patience: Epochs without a better validation score before it stops.
         validation_k: K of the validation recall; less where there are few candidates (`training.validation`).
         validation_users: Most users that validation looks at, chosen by hash.
-        item_id_dropout: Share of items a step that count as unseen: without id and audience. `auto` follows the rules
+        item_id_dropout: Share of items a step that count as unseen: without id and audience. `auto` follows the rule
             in `training.rules`.
-        user_id_dropout: Share of users a step whose id counts as unseen; likewise.
+        user_id_dropout: Share of users a step whose id counts as unseen. Ids of users are learned by heart sooner than
+            their histories are understood.
         history_dropout: Share of examples whose history is emptied.
         token_dropout: Mean share of an item's words and tags that a step leaves out, where a projection is fitted.
         refresh_steps: Steps between two embeddings of the whole catalogue for the histories; more for a large one.
@@ -136,7 +137,7 @@ class TrainConfig(BaseModel):
     validation_k: int = Field(default=20, ge=1)
     validation_users: int = Field(default=5000, ge=1)
     item_id_dropout: Share | Literal["auto"] = "auto"
-    user_id_dropout: Share | Literal["auto"] = "auto"
+    user_id_dropout: Share = 0.9
     history_dropout: float = Field(default=0.05, ge=0, lt=1)
     token_dropout: float = Field(default=0.3, ge=0, le=0.5)
     refresh_steps: int = Field(default=20, ge=1)

@@ -2,7 +2,6 @@
 
 - `item_id_dropout`: half of the items of a step count as unseen, so that features learn to stand for them, where items
   have features; where they have none nothing could stand for an item, and none is left out.
-- `user_id_dropout`: half, whatever is known of users: a history stands for them.
 - `towers.pooling`: `recent` where the validation part is what came later, that is where at least nine tenths of its
   interactions are no earlier than all train interactions of their user, and train tells times apart; otherwise `mean`.
 """
@@ -27,20 +26,11 @@ def resolved(config: TrainConfig, data: TrainingData) -> TrainConfig:
         has_any = bool(data.schema.item_features)
         changes["item_id_dropout"] = ID_DROPOUT if has_any else 0.0
         _say("item_id_dropout", changes["item_id_dropout"], f"items have {'' if has_any else 'no '}features")
-    if config.user_id_dropout == "auto":
-        changes["user_id_dropout"] = ID_DROPOUT
-        _say("user_id_dropout", ID_DROPOUT, "histories stand for users")
     if config.towers.pooling == "auto":
         pooling, reason = _pooling(data)
         changes["towers"] = config.towers.model_copy(update={"pooling": pooling})
         _say("towers.pooling", pooling, reason)
     return config.model_copy(update=changes)
-
-
-def given_share(value: float | str) -> float:
-    """Returns a share of a resolved config."""
-    assert isinstance(value, float)
-    return value
 
 
 def _pooling(data: TrainingData) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import histories_of
 from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax, with_targets
-from training.rules import given_share, resolved
+from training.rules import resolved
 from training.token_dropout import TokenDropout
 
 _ITEMS_A_REFRESH_STEP = 1000
@@ -63,7 +63,8 @@ class Stepper:
         self._model = model
         self._data = data
         self._config = config
-        self._id_dropout = given_share(config.item_id_dropout), given_share(config.user_id_dropout)
+        assert config.item_id_dropout != "auto"
+        self._item_id_dropout = config.item_id_dropout
         self._seed = seed
         self._temperature = config.loss.temperature
         self._audience = None if model.items.audience is None else AudiencePool(model.items.audience, data)
@@ -98,8 +99,8 @@ class Stepper:
                 places=chosen,
                 pairs=self._data.train[chosen],
                 negatives=rng.choice(self._drawable, size=config.loss.uniform_negatives),
-                without_item_id=rng.random(num_items) < self._id_dropout[0],
-                without_user_id=rng.random(num_users) < self._id_dropout[1],
+                without_item_id=rng.random(num_items) < self._item_id_dropout,
+                without_user_id=rng.random(num_users) < config.user_id_dropout,
                 without_history=rng.random(len(chosen)) < config.history_dropout,
                 token_seed=int(rng.integers(1 << 63)),
             )

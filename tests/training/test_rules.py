@@ -23,7 +23,6 @@ def test_items_without_features_keep_their_ids(checkerboard_data: TrainingData) 
     plain, rich = resolved(AUTO, _without_features(checkerboard_data)), resolved(AUTO, checkerboard_data)
     assert plain.item_id_dropout == 0.0
     assert rich.item_id_dropout == 0.5
-    assert rich.user_id_dropout == plain.user_id_dropout == 0.5
 
 
 @pytest.mark.parametrize(("share", "pooling"), [(None, "mean"), (0.5, "mean"), (0.9, "recent"), (1.0, "recent")])
@@ -35,7 +34,7 @@ def test_order_counts_where_validation_came_later(
 
 def test_what_is_given_stays(checkerboard_data: TrainingData, make_config: Callable[..., TrainConfig]) -> None:
     towers = make_config().towers.model_copy(update={"pooling": "mean"})
-    given = make_config(item_id_dropout=0.25, user_id_dropout=0.125, towers=towers)
+    given = make_config(item_id_dropout=0.25, towers=towers)
     assert resolved(given, replace(_without_features(checkerboard_data), later_share=1.0)) == given
 
 
