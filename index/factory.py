@@ -9,7 +9,7 @@ from index.errors import InvalidIndexConfigError
 from index.kinds import KINDS, BaseIndex, build_kind, parameters_of
 from index.protocols import FloatArray
 from index.tune_trial import MEGABYTE, Tuned
-from index.tuning import EXACT_ROWS, tune
+from index.tuning import EXACT_ROWS, TuneOptions, tune
 
 AUTO = "auto"
 TARGET_RECALL = 0.98
@@ -69,12 +69,19 @@ class Built:
     tuned: Tuned | None = None
 
 
-def build_chosen(vectors: FloatArray, config: IndexConfig) -> Built:
-    """Does what `build_index` does, and tells how the kind was chosen."""
+def build_chosen(vectors: FloatArray, config: IndexConfig, *, queries: FloatArray | None = None) -> Built:
+    """Does what `build_index` does, and tells how the kind was chosen.
+
+    Args:
+        vectors: As there.
+        config: What to build.
+        queries: [num_queries, dim] float32, as they will be asked, for `auto` to measure with; None makes some.
+    """
     if config.kind != AUTO:
         return Built(index=build_kind(config.kind, vectors, config.parameters))
     budget = max(round(config.memory_budget_mb * MEGABYTE), 1) if config.memory_budget_mb else None
-    tuned = tune(vectors, target_recall=config.target_recall, memory_budget_bytes=budget)
+    options = TuneOptions(queries=queries)
+    tuned = tune(vectors, target_recall=config.target_recall, memory_budget_bytes=budget, options=options)
     return Built(index=tuned.index, tuned=tuned)
 
 

@@ -35,6 +35,8 @@ def log_to_stderr(line: str) -> None:
     logging.basicConfig(level=logging.INFO, format=line)
     # Until torch is wholly imported it logs statistics at its exit, which an interrupt would show.
     logging.getLogger("torch").setLevel(logging.WARNING)
+    # It says which instructions it was not built for, as errors of modules that are not there.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
 
 
 def say(message: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -42,6 +43,39 @@ def refusing_values() -> Iterator[None]:
         raise InvalidRequestError([FieldViolation(field="request", description=str(error))]) from error
 
 
+def checked_strings(values: Iterable[str], field: str) -> list[str]:
+    """Returns the values of a repeated field.
+
+    Raises:
+        InvalidRequestError: They are one string, whose letters would be taken for ids, or some are no strings; all of
+            these are listed.
+    """
+    if isinstance(values, str):
+        text = f"{_shown(values)} is one string, not a sequence of them; send [{_shown(values)}]"
+        raise InvalidRequestError([FieldViolation(field=field, description=text)])
+    strings = list(values)
+    violations = [
+        FieldViolation(field=f"{field}[{position}]", description=f"{_shown(value)} is no text in UTF-8; send a string")
+        for position, value in enumerate(strings)
+        if not _is_text(value)
+    ]
+    if violations:
+        raise InvalidRequestError(violations)
+    return strings
+
+
+def _is_text(value: object) -> bool:
+    try:
+        str.encode(value)  # type: ignore[arg-type]  # that it may be no string is what is asked
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    return reprlib.repr(value)
+
+
 @refusing_values()
 def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
     """Returns the request of a `Recall` call.
@@ -55,20 +89,22 @@ def recall_request(query: RecallQuery, min_sequence: int) -> pb.RecallRequest:
         user_id=query.user_id or "",
         features=features,
         limit=query.limit,
-        exclude_item_ids=query.exclude,
+        exclude_item_ids=checked_strings(query.exclude, "exclude_item_ids"),
         exclude_history=query.exclude_history,
         exact=query.exact,
         min_sequence=min_sequence,
         filter=None if query.filter is None else filter_to_message(query.filter),
         channels=[CHANNELS[channel] for channel in query.channels],
-        attributes=query.attributes,
+        attributes=checked_strings(query.attributes, "attributes"),
     )
     if query.history is not None:
-        request.history.CopyFrom(pb.ItemIds(item_ids=query.history))
+        request.history.CopyFrom(pb.ItemIds(item_ids=checked_strings(query.history, "history.item_ids")))
     if query.vector is not None:
         request.vector.CopyFrom(pb.FloatList(values=np.asarray(query.vector, dtype=np.float32).tolist()))
     if query.candidates is not None:
-        request.candidate_item_ids.CopyFrom(pb.ItemIds(item_ids=query.candidates))
+        request.candidate_item_ids.CopyFrom(
+            pb.ItemIds(item_ids=checked_strings(query.candidates, "candidate_item_ids.item_ids"))
+        )
     return request
 
 
@@ -113,9 +149,9 @@ def similar_request(query: SimilarQuery, min_sequence: int) -> pb.SimilarItemsRe
         by=SIMILAR_BY[query.by],
         exact=query.exact,
         min_sequence=min_sequence,
-        exclude_item_ids=query.exclude,
+        exclude_item_ids=checked_strings(query.exclude, "exclude_item_ids"),
         filter=None if query.filter is None else filter_to_message(query.filter),
-        attributes=query.attributes,
+        attributes=checked_strings(query.attributes, "attributes"),
     )
     if query.features is not None:
         features = features_to_messages(checked_features(query.features, path="item.features"))

@@ -26,8 +26,10 @@ def channel_to(target: str) -> grpc.Channel:
     """Returns a channel to `HOST:PORT`, or to several with commas between; it connects with the first call.
 
     Raises:
-        ConfigError: There are several, and one cannot be resolved.
+        ConfigError: There is none, or there are several and one cannot be resolved.
     """
+    if not target.strip():
+        raise ConfigError(f"{target!r} is no address of a server; write HOST:PORT, several with commas between")
     if "," not in target:
         return grpc.insecure_channel(target, options=_OPTIONS)
     return grpc.insecure_channel(_address_list(target.split(",")), options=_OPTIONS + _IN_TURN)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from recall.client.features import checked_features
-from recall.client.requests import refusing_values
+from recall.client.requests import checked_strings, refusing_values
 from recall.live.convert import features_to_messages, item_to_message
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.live.writes import DeleteResult, RecordResult, WriteResult, WriteWarning
@@ -31,14 +31,14 @@ def upsert_request(
         messages.append(item_to_message(item.item_id, features, attributes=attributes, window=window))
     request = pb.UpsertItemsRequest(items=messages, validate_only=validate_only, request_id=request_id)
     if update_mask is not None:
-        request.update_mask.CopyFrom(FieldMask(paths=update_mask))
+        request.update_mask.CopyFrom(FieldMask(paths=checked_strings(update_mask, "update_mask.paths")))
     return request
 
 
 @refusing_values()
 def delete_request(item_ids: Sequence[str], request_id: str) -> pb.DeleteItemsRequest:
     """Returns the request of a `DeleteItems` call."""
-    return pb.DeleteItemsRequest(item_ids=item_ids, request_id=request_id)
+    return pb.DeleteItemsRequest(item_ids=checked_strings(item_ids, "item_ids"), request_id=request_id)
 
 
 @refusing_values()
@@ -58,7 +58,7 @@ def upsert_users_request(users: Sequence[UserRecord], *, validate_only: bool, re
 @refusing_values()
 def delete_users_request(user_ids: Sequence[str], request_id: str) -> pb.DeleteUsersRequest:
     """Returns the request of a `DeleteUsers` call."""
-    return pb.DeleteUsersRequest(user_ids=user_ids, request_id=request_id)
+    return pb.DeleteUsersRequest(user_ids=checked_strings(user_ids, "user_ids"), request_id=request_id)
 
 
 @refusing_values()

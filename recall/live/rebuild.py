@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from index.attribute_growth import GrowingAttributes
 from index.bags import Bags
 from index.errors import SnapshotDamagedError, SnapshotMismatchError
-from index.factory import Built, IndexConfig, build_chosen, build_index
+from index.factory import AUTO, Built, IndexConfig, build_chosen, build_index
 from index.live import LiveIndex
 from index.protocols import FloatArray
 from index.snapshot import current, read_manifest, set_current, snapshot_names
 from index.sparse import SparseIndex
+from index.tuning import EXACT_ROWS
 from recall.errors import ConfigError, RecallError
 from recall.live.attributes import indexed_attributes, snapshot_columns
 from recall.live.availability import without_empty_windows
@@ -33,6 +34,7 @@ from recall.live.item_vectors import ItemVectors, embed_stored
 from recall.live.lineage import Lineage
 from recall.live.popularity import Popularity
 from recall.live.snapshot import SnapshotContent, current_held, next_name, only_writer, remove_old, write_snapshot
+from recall.live.stored_queries import stored_queries
 from recall.live.twin_search import stored_token_sets
 from recall.live.twin_tables import TwinTables
 from recall.model.token_sets import TokenSets, content_specs
@@ -107,7 +109,7 @@ def rebuild_with(
         num_rows = len(content.item_ids)
         _logger.info("building the index of %d items", num_rows)
         report("index", 0, num_rows)
-        built = _built(content.vectors, config.index)
+        built = _built(opened, loaded.model, content, config=config.index)
         report("index", num_rows, num_rows)
         _logger.info("writing %s", folder)
         try:
@@ -149,8 +151,13 @@ def generation_in_memory(
     return Generation(model=model, index=index, popularity=held, skipped=embedded.skipped)
 
 
-def _built(vectors: FloatArray, config: IndexConfig) -> Built:
-    built = build_chosen(vectors, config)
+def _built(catalog: Catalog, model: Embedder, content: SnapshotContent, *, config: IndexConfig) -> Built:
+    queries = None
+    if config.kind == AUTO and len(content.item_ids) >= EXACT_ROWS:
+        queries = stored_queries(catalog, model, content.item_ids, vectors=content.vectors)
+        of_users = "made beside items" if queries is None else f"the vectors of {len(queries)} stored users"
+        _logger.info("index: tuned for queries that are %s", of_users)
+    built = build_chosen(content.vectors, config, queries=queries)
     if built.tuned is not None:
         _logger.log(logging.INFO if built.tuned.reached else logging.WARNING, "index: %s", built.tuned.message)
     return built

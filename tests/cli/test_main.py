@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recall.cli.output import log_to_stderr
 from recall.client import ItemRecord, RecallClient
 from recall.serving.server import RecallServer
 
@@ -312,6 +314,14 @@ def test_closed_stdout_loses_the_lines_and_nothing_else(server: RecallServer, tm
     done = subprocess.run(["sh", "-c", f"{status} >&-"], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(file.read_text())["num_items"] == 8
+
+
+def test_log_tells_nothing_of_what_faiss_was_not_built_for(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        log_to_stderr("%(message)s")
+        logging.getLogger("faiss.loader").info("Could not load library with AVX512 support")
+        logging.getLogger("recall.live.rebuild").info("embedding 3 items")
+    assert caplog.messages == ["embedding 3 items"]
 
 
 def test_client_command_loads_neither_torch_nor_the_index() -> None:

@@ -27,6 +27,7 @@ from recall.client import (
     checked_features,
 )
 from recall.errors import (
+    ConfigError,
     DeadlineError,
     InvalidRequestError,
     NotFoundError,
@@ -219,6 +220,37 @@ def test_values_that_no_message_takes_are_refused_before_sending(client: RecallC
         client.get("a0", min_sequence=2**64)
     with pytest.raises(InvalidRequestError, match=r"items\[0\]\.features\.f: True has no kind"):
         client.upsert([ItemRecord(item_id="a", features={"f": True})])
+
+
+def test_one_string_is_not_taken_for_the_ids_that_its_letters_are(client: RecallClient) -> None:
+    client.upsert([ItemRecord(item_id=letter, features={"topic": "a"}) for letter in "xy"])
+    with pytest.raises(InvalidRequestError, match=r"^item_ids: 'xy' is one string, not .*; send \['xy'\]$"):
+        client.delete("xy")
+    assert client.get("x").retrievable
+    with pytest.raises(InvalidRequestError, match=r"^user_ids: 'u1' is one string"):
+        client.delete_users("u1")
+    with pytest.raises(InvalidRequestError, match=r"^update_mask\.paths: 'features' is one string"):
+        client.upsert([ItemRecord(item_id="x")], update_mask="features")
+    for query, field in (
+        (RecallQuery(history="xy"), "history.item_ids"),  # type: ignore[arg-type]  # what is tested
+        (RecallQuery(candidates="xy"), "candidate_item_ids.item_ids"),  # type: ignore[arg-type]
+        (RecallQuery(exclude="xy"), "exclude_item_ids"),  # type: ignore[arg-type]
+        (RecallQuery(attributes="xy"), "attributes"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidRequestError, match=f"^{field}: 'xy' is one string"):
+            client.recall(query)
+
+
+def test_ids_that_are_no_text_are_refused_by_their_place(client: RecallClient) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        client.delete(["a0", 7, "\ud800"])  # type: ignore[list-item]  # what is tested
+    assert [v.field for v in error.value.violations] == ["item_ids[1]", "item_ids[2]"]
+    assert "7 is no text in UTF-8; send a string" in str(error.value)
+
+
+def test_a_client_without_a_target_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'' is no address of a server; write HOST:PORT"):
+        RecallClient("")
 
 
 def test_unknown_item_is_not_found(client: RecallClient) -> None:
