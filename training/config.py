@@ -16,6 +16,8 @@ class LossConfig(BaseModel):
     Attributes:
         temperature: Divides the cosine scores before the softmax.
         log_q: Whether to correct scores by how likely an item is to be drawn.
+        log_q_of: `draws` corrects by the expected number of draws, the example's own positive too; `presence` by the
+            probability that an item is in the step, which for the example's own positive is 1 (`training.draws`).
         uniform_negatives: Items a step drawn uniformly.
         negatives_from: `warm` draws them from the items with a training interaction, `catalogue` from all. An item that
             nobody could have had yet is then shown as unwanted, which pushes cold items out of mixed lists.
@@ -25,8 +27,21 @@ class LossConfig(BaseModel):
 
     temperature: float = Field(default=0.07, gt=0)
     log_q: bool = True
+    log_q_of: Literal["draws", "presence"] = "draws"
     uniform_negatives: int = Field(default=1024, ge=0)
     negatives_from: Literal["warm", "catalogue"] = "warm"
+
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> Self:
+        for name, (owner, wanted) in _EFFECTIVE_WITH.items():
+            value, chosen = getattr(self, name), getattr(self, owner)
+            if value != type(self).model_fields[name].default and chosen != wanted:
+                raise ValueError(f"{name} = {value} has no effect with {owner} = {chosen}; remove one of them")
+        return self
+
+
+_EFFECTIVE_WITH = {"log_q_of": ("log_q", True)}
+"""Settings of the objective that need a certain value of another one."""
 
 
 class FusionConfig(BaseModel):

@@ -1,10 +1,8 @@
 """The training objective: softmax over the distinct items of a step, corrected for how they were drawn.
 
 The items of a step are the positives of the batch (drawn in proportion to their interactions) and uniform negatives.
-Each distinct item is one column. Its score is cosine / temperature - log q, with q the expected number of times that it
-is drawn (Yi et al., RecSys 2019, equation 4, for the positives; Yang et al., WWW 2020, for the mixture with uniform
-draws), at most 1 since a repeated draw adds no column. Items that a user has interacted with are no negatives of that
-user; they are masked (accidental hits).
+Each distinct item is one column. Its score is cosine / temperature - log q, with q by `training.draws`. Items that a
+user has interacted with are no negatives of that user; they are masked (accidental hits).
 """
 
 from __future__ import annotations
@@ -13,24 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
-
-
-def log_draws(
-    counts: NDArray[np.int64], *, batch_size: int, uniform_negatives: int, drawable: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Returns log q of each item, [num_items] float32.
-
-    Args:
-        counts: [num_items] training interactions of each item.
-        batch_size: Positives a step.
-        uniform_negatives: Uniform draws a step.
-        drawable: [num_drawable] int64, the item rows that uniform draws are from.
-    """
-    expected = batch_size * counts / max(int(counts.sum()), 1)
-    expected[drawable] += uniform_negatives / len(drawable)
-    log_q: NDArray[np.float32] = np.log(np.clip(expected, 1e-12, 1.0)).astype(np.float32)
-    return log_q
+from torch.nn.functional import cross_entropy, one_hot
 
 
 def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature: float) -> Tensor:
@@ -43,6 +24,22 @@ def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature
         temperature: Divides the cosine.
     """
     return users @ items.T / temperature - log_q
+
+
+def with_certain_targets(scores: Tensor, targets: Tensor, *, log_q: Tensor) -> Tensor:
+    """Returns the scores with those of the targets as they were before the correction.
+
+    An example's own positive is in the step whatever else is drawn, so its q is 1. Corrected like a drawn item, a rare
+    one would look far easier than it is (Khrylchenko et al., Correcting the LogQ Correction, RecSys 2025, section 3;
+    their form takes the positive out of the sum and weighs the example instead, ours leaves it in).
+
+    Args:
+        scores: [n, m] float32, corrected.
+        targets: [n] int64, the column of each user's positive.
+        log_q: [m] float32.
+    """
+    is_target = one_hot(targets, scores.shape[1]).bool()
+    return torch.where(is_target, scores + log_q, scores)
 
 
 def sampled_softmax(scores: Tensor, targets: Tensor, *, masked: Tensor) -> Tensor:

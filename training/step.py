@@ -14,8 +14,9 @@ from recall.model.embedding import EmbeddingModel
 from recall.model.inputs import PreparedRows
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
+from training.draws import StepDraws
 from training.history import HistoryPool
-from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
+from training.objective import Objective, StepRows
 from training.token_dropout import TokenDropout
 
 _ITEMS_A_REFRESH_STEP = 1000
@@ -49,6 +50,7 @@ class Stepper:
         items: All items, prepared once.
         users: All users, prepared once.
         pool: Histories from the current item vectors.
+        objective: The loss of the vectors of a step.
         steps_per_epoch: Batches of one pass.
     """
 
@@ -58,22 +60,14 @@ class Stepper:
         self._data = data
         self._config = config
         self._seed = seed
-        self._temperature = config.loss.temperature
         self.items, bags = model.items.prepare_with_bags(data.item_ids, data.items)
         projection, rate = model.items.features.projection, config.token_dropout
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
         self.users = model.users.prepare(data.user_ids, data.users)
         self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
-        positives = data.seen()
-        self._positives = (positives.indptr, positives.indices)
-        batch_size = min(config.batch_size, len(data.train))
-        self._batch_size = batch_size
-        self.steps_per_epoch = len(data.train) // batch_size
-        counts, num_negatives = data.item_counts(), config.loss.uniform_negatives
-        is_drawable = counts > 0 if config.loss.negatives_from == "warm" else np.ones_like(counts, dtype=np.bool_)
-        self._drawable = np.flatnonzero(is_drawable)
-        log_q = log_draws(counts, batch_size=batch_size, uniform_negatives=num_negatives, drawable=self._drawable)
-        self._log_q = log_q if config.loss.log_q else np.zeros_like(log_q)
+        self._draws = StepDraws.of(data, config)
+        self.objective = Objective(data, config.loss, draws=self._draws)
+        self.steps_per_epoch = len(data.train) // self._draws.batch_size
         self._refresh_steps = max(config.refresh_steps, len(data.item_ids) // _ITEMS_A_REFRESH_STEP)
         self._until_refresh = 0
 
@@ -82,11 +76,12 @@ class Stepper:
         rng = np.random.default_rng([self._seed, epoch])
         order = rng.permutation(len(self._data.train))
         config, num_items, num_users = self._config, len(self._data.item_ids), len(self._data.user_ids)
+        size = self._draws.batch_size
         for step in range(self.steps_per_epoch):
-            chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
+            chosen = order[step * size : (step + 1) * size]
             yield Batch(
                 pairs=self._data.train[chosen],
-                negatives=rng.choice(self._drawable, size=config.loss.uniform_negatives),
+                negatives=rng.choice(self._draws.drawable, size=config.loss.uniform_negatives),
                 without_item_id=rng.random(num_items) < config.item_id_dropout,
                 without_user_id=rng.random(num_users) < config.user_id_dropout,
                 without_history=rng.random(len(chosen)) < config.history_dropout,
@@ -101,16 +96,8 @@ class Stepper:
         self._model.towers.train()
         users, items = batch.pairs[:, 0], batch.pairs[:, 1]
         distinct = np.unique(np.concatenate([items, batch.negatives]))
-        targets = np.searchsorted(distinct, items)
-        masked = accidental_hits(users, distinct, targets, self._positives, len(self._data.item_ids))
-        device = self._model.device
-        scores = corrected_scores(
-            self._embed_users(batch),
-            self._embed_items(distinct, batch),
-            log_q=torch.from_numpy(self._log_q[distinct]).to(device),
-            temperature=self._temperature,
-        )
-        return sampled_softmax(scores, torch.from_numpy(targets).to(device), masked=masked.to(device))
+        rows = StepRows(users=users, items=distinct, targets=np.searchsorted(distinct, items))
+        return self.objective.loss(self._embed_users(batch), self._embed_items(distinct, batch), rows)
 
     def refresh(self) -> None:
         """Embeds the whole catalogue for the histories."""

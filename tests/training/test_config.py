@@ -57,6 +57,7 @@ def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_pa
         {"loss": {"temperature": 0}},
         {"loss": {"temperature": float("nan")}},
         {"loss": {"uniform_negatives": -1}},
+        {"loss": {"log_q": False, "log_q_of": "presence"}},
         {"optimizer": {"learning_rate": 0}},
         {"optimizer": {"weight_decay": -1}},
         {"optimizer": {"warmup_share": 1.0}},
