@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,27 @@ class Optimization:
         average: The mean of the weights so far.
     """
 
-    def __init__(self, module: nn.Module, config: OptimizerConfig, *, num_steps: int) -> None:
-        """Starts before the first of `num_steps` steps."""
+    def __init__(
+        self,
+        module: nn.Module,
+        config: OptimizerConfig,
+        *,
+        num_steps: int,
+        undecayed: Sequence[nn.Parameter] = (),
+    ) -> None:
+        """Starts before the first of `num_steps` steps.
+
+        Args:
+            module: What is trained and averaged.
+            config: How.
+            num_steps: Of the whole run.
+            undecayed: What is moved with it, but neither decayed nor averaged.
+        """
         self._optimizer = torch.optim.AdamW(
             module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        if undecayed:
+            self._optimizer.add_param_group({"params": list(undecayed), "weight_decay": 0.0})
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, lambda step: _rate(step, num_steps, config.warmup_share)
         )
