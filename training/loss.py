@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 
-def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature: float) -> Tensor:
+def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature: float | Tensor) -> Tensor:
     """Returns cosine / temperature - log q, [n, m] float32.
 
     Args:
@@ -30,8 +30,8 @@ def with_certain_targets(scores: Tensor, targets: Tensor, *, log_q: Tensor) -> T
     """Returns the scores with those of the targets as they were before the correction.
 
     An example's own positive is in the step whatever else is drawn, so its q is 1. Corrected like a drawn item, a rare
-    one would look far easier than it is (Khrylchenko et al., Correcting the LogQ Correction, RecSys 2025, section 3;
-    their form takes the positive out of the sum and weighs the example instead, ours leaves it in).
+    one would look far easier than it is (Khrylchenko et al., Correcting the LogQ Correction, RecSys 2025; their form
+    takes the positive out of the sum and weighs the example instead, ours leaves it in).
 
     Args:
         scores: [n, m] float32, corrected.
@@ -51,6 +51,51 @@ def sampled_softmax(scores: Tensor, targets: Tensor, *, masked: Tensor) -> Tenso
         masked: [n, m] bool, True where an item is another positive of the user; False at the target.
     """
     return cross_entropy(scores.masked_fill(masked, float("-inf")), targets)
+
+
+def positive_side(cosines: Tensor, users: NDArray[np.int64], *, temperature: float | Tensor) -> Tensor:
+    """Returns the mean over the examples of how well their user's positives score together.
+
+    Together they score temperature x log mean exp(cosine / temperature), a soft maximum: a positive counts the more the
+    better it scores, so that one which does not fit its user, a wrong click, counts little. With a single positive a
+    user it is its cosine, whatever the temperature is.
+
+    Args:
+        cosines: [n] float32, of each example's user and positive.
+        users: [n] user rows.
+        temperature: Of the positive side; towards infinity all positives of a user count alike.
+    """
+    _, group, sizes = np.unique(users, return_inverse=True, return_counts=True)
+    order = np.argsort(group, kind="stable")
+    place = np.empty_like(group)
+    place[order] = np.arange(len(users)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # One row a user: every cell is written at most once, so that the gradient is a plain look-up.
+    rows = cosines.new_full((len(sizes), int(sizes.max())), -torch.inf)
+    index = tuple(torch.from_numpy(values).to(cosines.device) for values in (group, place))
+    sums = torch.logsumexp(rows.index_put(index, cosines / temperature), dim=1)
+    counts = torch.from_numpy(sizes).to(cosines)
+    return temperature * (counts * (sums - counts.log())).sum() / len(users)
+
+
+def bilateral_softmax(scores: Tensor, positives: Tensor, *, excluded: Tensor, negative_weight: float) -> Tensor:
+    """Returns the bilateral softmax loss (BSL: Wu et al., ICDE 2024), divided by the temperature of the negatives.
+
+    - positives + negative_weight x mean over the examples of log sum exp(score) over their negatives
+
+    With equal temperatures on both sides this is what the authors' program computes, whose second temperature is our
+    `negative_weight`; with a weight of 1 it is the paper's equation. Sum and mean over negatives differ by a constant.
+
+    Args:
+        scores: [n, m] float32, of each user and distinct item of the step.
+        positives: What `positive_side` returned, divided by the temperature of the scores.
+        excluded: [n, m] bool, True where an item is a positive of the user, the target among them.
+        negative_weight: Of the negative side against the positive one.
+    """
+    has_negatives = ~excluded.all(dim=1)
+    # A row without any negative would be -inf, and its gradient not a number.
+    kept = scores.masked_fill(excluded, float("-inf")).masked_fill(~has_negatives[:, None], 0.0)
+    negatives = torch.logsumexp(kept, dim=1) * has_negatives
+    return negative_weight * negatives.mean() - positives
 
 
 def accidental_hits(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.loss import accidental_hits, corrected_scores, sampled_softmax
+from training.loss import accidental_hits, bilateral_softmax, corrected_scores, positive_side, sampled_softmax
 
 USERS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
 ITEMS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -57,6 +57,45 @@ def test_everything_but_the_target_masked_leaves_no_loss() -> None:
     masked = torch.tensor([[False, True, True]])
     loss = sampled_softmax(_scores(temperature=0.07)[:1], torch.tensor([0]), masked=masked)
     assert loss.item() == 0
+
+
+# The bilateral softmax
+
+COSINES = torch.tensor([1.0, 0.5, 0.0])
+
+
+def test_positives_of_a_user_score_together_and_a_single_one_for_itself() -> None:
+    together = 0.5 * math.log((math.exp(2) + 1) / 2)
+    found = positive_side(COSINES, np.array([5, 7, 5]), temperature=0.5)
+    assert found.item() == pytest.approx((2 * together + 0.5) / 3, rel=1e-6)
+    for temperature in (0.02, 0.5, 1e3):
+        alone = positive_side(COSINES, np.array([2, 1, 0]), temperature=temperature)
+        assert alone.item() == pytest.approx(0.5, rel=1e-4)
+    assert positive_side(COSINES, np.array([5, 7, 5]), temperature=1e3).item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_positive_that_fits_its_user_less_gets_less_gradient() -> None:
+    cosines = COSINES.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(positive_side(cosines, np.array([5, 7, 5]), temperature=0.5), cosines)
+    share = math.exp(2) / (math.exp(2) + 1)
+    torch.testing.assert_close(gradient, torch.tensor([2 * share, 1, 2 * (1 - share)]) / 3)
+
+
+def test_bilateral_loss_is_the_weighted_negative_side_less_the_positive_one() -> None:
+    scores = torch.tensor([[2.0, 0.0, -1.0], [1.0, 3.0, 0.0]])
+    excluded = torch.tensor([[True, False, False], [False, True, False]])
+    loss = bilateral_softmax(scores, torch.tensor(0.7), excluded=excluded, negative_weight=1.2)
+    negatives = (math.log(1 + math.exp(-1)) + math.log(math.exp(1) + 1)) / 2
+    assert loss.item() == pytest.approx(1.2 * negatives - 0.7, rel=1e-6)
+
+
+def test_bilateral_loss_without_any_negative_is_the_positive_side_alone() -> None:
+    scores = torch.zeros(2, 3, requires_grad=True)
+    excluded = torch.tensor([[True, True, True], [False, False, True]])
+    loss = bilateral_softmax(scores, torch.tensor(0.7), excluded=excluded, negative_weight=1.0)
+    assert loss.item() == pytest.approx(math.log(2) / 2 - 0.7, rel=1e-6)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert gradient.tolist() == [[0, 0, 0], [0.25, 0.25, 0]]
 
 
 # Accidental hits
