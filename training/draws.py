@@ -13,23 +13,29 @@ that the item is among the step's distinct items, given the example's own positi
     1 - (1 - b) (1 - u),  1 - b = C(T - 1 - c, B - 1) / C(T - 1, B - 1),  1 - u = (1 - 1 / N)^U
 
 so that the sum of exp(score) / q over the step's items is, on average, that over all items. With the items of earlier
-steps (`training.memory`) expected draws add up and probabilities of being absent multiply.
+steps (`training.memory`) expected draws add up and probabilities of being absent multiply. Where
+`loss.frequency = "stream"`, b is not worked out from counts but estimated from the batches (`training.frequency`), in
+both cases as the probability that a batch holds the item.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from recall.model.codes import IdArray
 from training.config import LossConfig, TrainConfig
 from training.dataset import RowArray, TrainingData
+from training.frequency import FrequencyState, StreamFrequency
 
 _LEAST = 1e-12
 
-Rates = NDArray[np.float64]
+Rates: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +83,36 @@ class StepDraws:
 
 
 class LogQ:
-    """log q of items, from exact counts."""
+    """log q of items, from exact counts or from the stream of batches."""
 
-    def __init__(self, draws: StepDraws, config: LossConfig) -> None:
-        """Prepares the rates of all items."""
+    def __init__(self, draws: StepDraws, config: LossConfig, *, keys: IdArray) -> None:
+        """Prepares the rates of all items.
+
+        Args:
+            draws: How batches and negatives are drawn.
+            config: Which q.
+            keys: [num_items] uint64 hashed ids, by which a stream is counted.
+        """
         self._is_on = config.log_q
         self._of_presence = config.log_q_of == "presence"
         self._batch, self._uniform = draws.present() if self._of_presence else draws.expected()
+        self._keys = keys
+        is_stream = config.log_q and config.frequency == "stream"
+        self._stream = StreamFrequency(cells=config.frequency_cells, rate=config.frequency_rate) if is_stream else None
+
+    def see(self, positives: RowArray) -> None:
+        """Counts the batch of the step to come, [n] item rows; without effect on exact counts."""
+        if self._stream is not None:
+            self._stream.see(self._keys[positives])
+
+    def state(self) -> FrequencyState:
+        """Returns what the next step depends on; empty for exact counts."""
+        return {} if self._stream is None else self._stream.state()
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Goes on from what `state` returned."""
+        if self._stream is not None:
+            self._stream.restore(state)
 
     def of(self, rows: RowArray, *, steps: int = 1) -> NDArray[np.float32]:
         """Returns log q of items, [n] float32; zeros where the correction is off.
@@ -94,7 +123,8 @@ class LogQ:
         """
         if not self._is_on:
             return np.zeros(len(rows), dtype=np.float32)
-        batch, uniform = self._batch[rows], self._uniform[rows]
+        batch = self._batch[rows] if self._stream is None else self._stream.rates(self._keys[rows])
+        uniform = self._uniform[rows]
         q = 1 - ((1 - batch) * (1 - uniform)) ** steps if self._of_presence else steps * (batch + uniform)
         log_q: NDArray[np.float32] = np.log(np.clip(q, _LEAST, 1.0)).astype(np.float32)
         return log_q

@@ -15,6 +15,7 @@ from recall.model.inputs import PreparedRows
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.draws import StepDraws
+from training.grouping import epoch_order
 from training.history import HistoryPool
 from training.objective import Objective, StepRows
 from training.token_dropout import TokenDropout
@@ -66,7 +67,8 @@ class Stepper:
         self.users = model.users.prepare(data.user_ids, data.users)
         self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
         self._draws = StepDraws.of(data, config)
-        self.objective = Objective(data, config.loss, draws=self._draws)
+        keys, device = self.items.id_hashes, model.device
+        self.objective = Objective(data, config.loss, draws=self._draws, keys=keys, device=device)
         self.steps_per_epoch = len(data.train) // self._draws.batch_size
         self._refresh_steps = max(config.refresh_steps, len(data.item_ids) // _ITEMS_A_REFRESH_STEP)
         self._until_refresh = 0
@@ -74,7 +76,7 @@ class Stepper:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of one pass over the training interactions, in a new order each epoch."""
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._data.train))
+        order = epoch_order(self._data.train[:, 0], self._config.loss.positives_per_user, rng)
         config, num_items, num_users = self._config, len(self._data.item_ids), len(self._data.user_ids)
         size = self._draws.batch_size
         for step in range(self.steps_per_epoch):

@@ -80,6 +80,7 @@ class _Run:
 class _Best:
     epoch: int = 0
     score: float = -math.inf
+    temperature: float = math.nan
     weights: dict[str, torch.Tensor] | None = None
     interrupted: bool = False
 
@@ -169,7 +170,9 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
         stepper.expire()
         _LOG.info("before the first epoch: validation score %.4f", score)
     num_steps = stepper.steps_per_epoch * config.epochs
-    optimization = Optimization(model.towers, config.optimizer, num_steps=num_steps)
+    optimization = Optimization(
+        model.towers, config.optimizer, num_steps=num_steps, undecayed=stepper.objective.parameters()
+    )
     best = _Best()
     try:
         for epoch in range(1, config.epochs + 1):
@@ -177,6 +180,8 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run) -> tuple[EmbeddingM
             with optimization.average.applied():
                 score = validation_score(model, stepper, data, config, seed=run.seed)
                 _keep_better(best, model, epoch=epoch, score=score)
+            if best.epoch == epoch:
+                best.temperature = stepper.objective.temperature()
             stepper.expire()
             _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
             if len(data.validation) and epoch - best.epoch >= config.patience:
@@ -260,6 +265,8 @@ def _facts(data: TrainingData, config: TrainConfig, best: _Best, run: _Run) -> d
     }
     if run.start is not None:
         facts["warm_start"] = run.start.model_id
+    if config.loss.temperature == "learned":
+        facts["temperature"] = best.temperature
     if not math.isnan(best.score):
         facts["validation_score"] = best.score
     return facts

@@ -25,8 +25,12 @@ def _step(counts: list[int], *, batch: int, uniform: int, drawable: list[int] | 
     return StepDraws(counts=np.array(counts), batch_size=batch, uniform_negatives=uniform, drawable=rows)
 
 
+def _log_q(config: LossConfig, draws: StepDraws) -> LogQ:
+    return LogQ(draws, config, keys=np.arange(len(draws.counts), dtype=np.uint64))
+
+
 def _q(config: LossConfig, draws: StepDraws, **steps: int) -> NDArray[np.float64]:
-    return np.exp(LogQ(draws, config).of(np.arange(len(draws.counts)), **steps).astype(np.float64))
+    return np.exp(_log_q(config, draws).of(np.arange(len(draws.counts)), **steps).astype(np.float64))
 
 
 def test_draws_are_their_expected_number_at_most_one() -> None:
@@ -53,11 +57,22 @@ def test_presence_is_the_probability_to_be_in_the_step_of_another_example() -> N
 def test_items_that_are_never_drawn_have_a_finite_log_q(config: LossConfig) -> None:
     for drawable in ([0], [0, 1]):
         draws = _step([3, 0], batch=2, uniform=0, drawable=drawable)
-        assert np.isfinite(LogQ(draws, config).of(np.arange(2))).all()
+        assert np.isfinite(_log_q(config, draws).of(np.arange(2))).all()
 
 
 def test_without_correction_log_q_is_zero() -> None:
-    assert not LogQ(_step([3, 1], batch=1, uniform=1), LossConfig(log_q=False)).of(np.arange(2)).any()
+    assert not _log_q(LossConfig(log_q=False), _step([3, 1], batch=1, uniform=1)).of(np.arange(2)).any()
+
+
+@pytest.mark.parametrize(("of", "after"), [("draws", 1 / 3 + 1 / 4), ("presence", 1 - 2 / 3 * 3 / 4)])
+def test_stream_takes_the_place_of_counts_of_the_batches_alone(of: str, after: float) -> None:
+    config = LossConfig.model_validate({"log_q_of": of, "frequency": "stream", "frequency_rate": 0.5})
+    log_q = _log_q(config, _step([9, 9, 9, 9], batch=4, uniform=1))
+    for positives in ([0, 0, 1], [0], [0, 2]):
+        log_q.see(np.array(positives))
+    # Item 0 is in every batch, item 2 was first seen in the third, item 3 never; a uniform draw is one of four.
+    np.testing.assert_allclose(np.exp(log_q.of(np.array([0, 2, 3]))), [1, after, 1 / 4], rtol=1e-6)
+    assert _log_q(config.model_copy(update={"frequency": "counts"}), _step([1], batch=1, uniform=1)).state() == {}
 
 
 def test_own_positive_is_not_corrected_where_presence_is() -> None:
@@ -72,7 +87,7 @@ def test_sum_over_a_step_is_over_all_possible_steps_that_over_the_catalogue(unif
     """Exactly: every batch of 3 of 6 interactions with every uniform draw is looked at, from each example's place."""
     counts = [3, 2, 1, 0]
     item_of = np.repeat(np.arange(4), counts)
-    log_q = torch.from_numpy(LogQ(_step(counts, batch=3, uniform=uniform), PRESENCE).of(np.arange(4)))
+    log_q = torch.from_numpy(_log_q(PRESENCE, _step(counts, batch=3, uniform=uniform)).of(np.arange(4)))
     cosines = torch.tensor([0.3, -0.2, 0.9, 0.5])
     reached = [0, 1, 2, 3] if uniform else [0, 1, 2]
     whole = float(cosines[reached].exp().double().sum())
@@ -169,9 +184,8 @@ def _gradient_errors(config: LossConfig, *, batch: int, uniform: int) -> dict[st
     world = _World.drawn(rng)
     zeros = torch.zeros(len(world.items))
     counts = np.bincount(world.pairs[:, 1], minlength=len(zeros))
-    log_q = torch.from_numpy(
-        LogQ(_step(counts.tolist(), batch=batch, uniform=uniform), config).of(np.arange(len(zeros)))
-    )
+    draws = _step(counts.tolist(), batch=batch, uniform=uniform)
+    log_q = torch.from_numpy(_log_q(config, draws).of(np.arange(len(zeros))))
     errors, ratios = [], []
     for _ in range(_CHUNKS):
         pairs, present = _drawn(world, rng, batch=batch, uniform=uniform)
