@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recall.model.config import MAX_DIM, TowerConfig
 from recall.model.fusion import MAX_WEIGHT
+from training.temperature import FIRST
 
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
@@ -16,19 +17,77 @@ class LossConfig(BaseModel):
     """The objective.
 
     Attributes:
-        temperature: Divides the cosine scores before the softmax.
+        temperature: Divides the cosine scores before the softmax; `learned` makes it a parameter, which begins at .07
+            (`training.temperature`).
         log_q: Whether to correct scores by how likely an item is to be drawn.
+        log_q_of: `draws` corrects by the expected number of draws, the example's own positive too; `presence` by the
+            probability that an item is in the step, which for the example's own positive is 1 (`training.draws`).
+        frequency: Where the frequencies behind `log_q` come from: `counts` of the training interactions, or their
+            estimate from the `stream` of batches, which needs no pass over the data (`training.frequency`).
+        frequency_rate: Share of the newest gap between two occurrences in that estimate.
+        frequency_cells: Cells of each of its two arrays.
         uniform_negatives: Items a step drawn uniformly.
         negatives_from: `warm` draws them from the items with a training interaction, `catalogue` from all. An item that
             nobody could have had yet is then shown as unwanted, which pushes cold items out of mixed lists.
+        memory_steps: Steps before this one whose items are further negatives, by the vectors they had then
+            (`training.memory`); 0 for none.
+        memory_after: Steps of the run that pass before the memory begins.
+        hard_negatives: `weighted` lets a negative count the more the higher it scores, `top` keeps the highest alone
+            (`training.hard_negatives`).
+        hardness: Exponent of the weights.
+        hard_share: Share of each user's negatives that is kept.
+        form: `softmax`, or `bilateral` (`training.loss.bilateral_softmax`), whose positives are weighed against each
+            other within a user as softly as its negatives.
+        positive_temperature: Of the positive side; None for that of the scores.
+        negative_weight: Weight of the negative side.
+        positives_per_user: Interactions of a user that are put together in a step (`training.grouping`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    temperature: float = Field(default=0.07, gt=0)
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["learned"] = FIRST
     log_q: bool = True
+    log_q_of: Literal["draws", "presence"] = "draws"
+    frequency: Literal["counts", "stream"] = "counts"
+    frequency_rate: float = Field(default=0.05, gt=0, le=1)
+    frequency_cells: int = Field(default=1 << 18, ge=1 << 8, le=1 << 26)
     uniform_negatives: int = Field(default=1024, ge=0)
     negatives_from: Literal["warm", "catalogue"] = "warm"
+    memory_steps: int = Field(default=0, ge=0, le=1000)
+    memory_after: int = Field(default=0, ge=0)
+    hard_negatives: Literal["none", "weighted", "top"] = "none"
+    hardness: float = Field(default=1.0, gt=0, le=100)
+    hard_share: float = Field(default=0.1, gt=0, lt=1)
+    form: Literal["softmax", "bilateral"] = "softmax"
+    positive_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    negative_weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    positives_per_user: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> Self:
+        for name, (owner, wanted) in _EFFECTIVE_WITH.items():
+            value, chosen = getattr(self, name), getattr(self, owner)
+            if value != type(self).model_fields[name].default and chosen != wanted:
+                raise ValueError(f"{name} = {value} has no effect with {owner} = {chosen}; remove one of them")
+        if self.memory_after and not self.memory_steps:
+            raise ValueError(f"memory_after = {self.memory_after} has no effect with memory_steps = 0")
+        if self.form == "bilateral" and self.temperature == "learned":
+            # Its positives are not in the sum, so it falls without end as the temperature does.
+            raise ValueError("temperature = 'learned' does not go with form = 'bilateral'; give it a number")
+        return self
+
+
+_EFFECTIVE_WITH: dict[str, tuple[str, object]] = {
+    "log_q_of": ("log_q", True),
+    "frequency": ("log_q", True),
+    "frequency_rate": ("frequency", "stream"),
+    "frequency_cells": ("frequency", "stream"),
+    "hardness": ("hard_negatives", "weighted"),
+    "hard_share": ("hard_negatives", "top"),
+    "positive_temperature": ("form", "bilateral"),
+    "negative_weight": ("form", "bilateral"),
+}
+"""Settings of the objective that need a certain value of another one."""
 
 
 class FusionConfig(BaseModel):

@@ -1,10 +1,8 @@
 """The training objective: softmax over the distinct items of a step, corrected for how they were drawn.
 
 The items of a step are the positives of the batch (drawn in proportion to their interactions) and uniform negatives.
-Each distinct item is one column. Its score is cosine / temperature - log q, with q the expected number of times that it
-is drawn (Yi et al., RecSys 2019, equation 4, for the positives; Yang et al., WWW 2020, for the mixture with uniform
-draws), at most 1 since a repeated draw adds no column. Items that a user has interacted with are no negatives of that
-user; they are masked (accidental hits).
+Each distinct item is one column. Its score is cosine / temperature - log q, with q by `training.draws`. Items that a
+user has interacted with are no negatives of that user; they are masked (accidental hits).
 """
 
 from __future__ import annotations
@@ -13,27 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 
-def log_draws(
-    counts: NDArray[np.int64], *, batch_size: int, uniform_negatives: int, drawable: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Returns log q of each item, [num_items] float32.
-
-    Args:
-        counts: [num_items] training interactions of each item.
-        batch_size: Positives a step.
-        uniform_negatives: Uniform draws a step.
-        drawable: [num_drawable] int64, the item rows that uniform draws are from.
-    """
-    expected = batch_size * counts / max(int(counts.sum()), 1)
-    expected[drawable] += uniform_negatives / len(drawable)
-    log_q: NDArray[np.float32] = np.log(np.clip(expected, 1e-12, 1.0)).astype(np.float32)
-    return log_q
-
-
-def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature: float) -> Tensor:
+def corrected_scores(users: Tensor, items: Tensor, *, log_q: Tensor, temperature: float | Tensor) -> Tensor:
     """Returns cosine / temperature - log q, [n, m] float32.
 
     Args:
@@ -56,6 +37,22 @@ def with_targets(scores: Tensor, targets: Tensor, own: Tensor) -> Tensor:
     return scores.scatter(1, targets[:, None], own[:, None])
 
 
+def with_certain_targets(scores: Tensor, targets: Tensor, *, log_q: Tensor) -> Tensor:
+    """Returns the scores with those of the targets as they were before the correction.
+
+    An example's own positive is in the step whatever else is drawn, so its q is 1. Corrected like a drawn item, a rare
+    one would look far easier than it is (Khrylchenko et al., Correcting the LogQ Correction, RecSys 2025; their form
+    takes the positive out of the sum and weighs the example instead, ours leaves it in).
+
+    Args:
+        scores: [n, m] float32, corrected.
+        targets: [n] int64, the column of each user's positive.
+        log_q: [m] float32.
+    """
+    is_target = one_hot(targets, scores.shape[1]).bool()
+    return torch.where(is_target, scores + log_q, scores)
+
+
 def sampled_softmax(scores: Tensor, targets: Tensor, *, masked: Tensor) -> Tensor:
     """Returns the mean cross entropy of the targets.
 
@@ -65,6 +62,51 @@ def sampled_softmax(scores: Tensor, targets: Tensor, *, masked: Tensor) -> Tenso
         masked: [n, m] bool, True where an item is another positive of the user; False at the target.
     """
     return cross_entropy(scores.masked_fill(masked, float("-inf")), targets)
+
+
+def positive_side(cosines: Tensor, users: NDArray[np.int64], *, temperature: float | Tensor) -> Tensor:
+    """Returns the mean over the examples of how well their user's positives score together.
+
+    Together they score temperature x log mean exp(cosine / temperature), a soft maximum: a positive counts the more the
+    better it scores, so that one which does not fit its user, a wrong click, counts little. With a single positive a
+    user it is its cosine, whatever the temperature is.
+
+    Args:
+        cosines: [n] float32, of each example's user and positive.
+        users: [n] user rows.
+        temperature: Of the positive side; towards infinity all positives of a user count alike.
+    """
+    _, group, sizes = np.unique(users, return_inverse=True, return_counts=True)
+    order = np.argsort(group, kind="stable")
+    place = np.empty_like(group)
+    place[order] = np.arange(len(users)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # One row a user: every cell is written at most once, so that the gradient is a plain look-up.
+    rows = cosines.new_full((len(sizes), int(sizes.max())), -torch.inf)
+    index = tuple(torch.from_numpy(values).to(cosines.device) for values in (group, place))
+    sums = torch.logsumexp(rows.index_put(index, cosines / temperature), dim=1)
+    counts = torch.from_numpy(sizes).to(cosines)
+    return temperature * (counts * (sums - counts.log())).sum() / len(users)
+
+
+def bilateral_softmax(scores: Tensor, positives: Tensor, *, excluded: Tensor, negative_weight: float) -> Tensor:
+    """Returns the bilateral softmax loss (BSL: Wu et al., ICDE 2024), divided by the temperature of the negatives.
+
+    - positives + negative_weight x mean over the examples of log sum exp(score) over their negatives
+
+    With equal temperatures on both sides this is what the authors' program computes, whose second temperature is our
+    `negative_weight`; with a weight of 1 it is the paper's equation. Sum and mean over negatives differ by a constant.
+
+    Args:
+        scores: [n, m] float32, of each user and distinct item of the step.
+        positives: What `positive_side` returned, divided by the temperature of the scores.
+        excluded: [n, m] bool, True where an item is a positive of the user, the target among them.
+        negative_weight: Of the negative side against the positive one.
+    """
+    has_negatives = ~excluded.all(dim=1)
+    # A row without any negative would be -inf, and its gradient not a number.
+    kept = scores.masked_fill(excluded, float("-inf")).masked_fill(~has_negatives[:, None], 0.0)
+    negatives = torch.logsumexp(kept, dim=1) * has_negatives
+    return negative_weight * negatives.mean() - positives
 
 
 def accidental_hits(

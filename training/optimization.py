@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,7 +21,15 @@ class Optimization:
         average: The mean of the weights so far.
     """
 
-    def __init__(self, module: nn.Module, config: OptimizerConfig, *, num_steps: int, accumulate: int = 1) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        config: OptimizerConfig,
+        *,
+        num_steps: int,
+        accumulate: int = 1,
+        undecayed: Sequence[nn.Parameter] = (),
+    ) -> None:
         """Starts before the first move.
 
         Args:
@@ -28,10 +37,14 @@ class Optimization:
             config: Rate, decay and bounds.
             num_steps: Moves over which the rate rises and falls.
             accumulate: Losses whose mean gradient makes one move.
+            undecayed: What is moved with it, but neither decayed nor averaged.
         """
         self._parameters = list(module.parameters())
         self._config = config
         self._optimizer = torch.optim.AdamW(self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        if undecayed:
+            self._parameters += undecayed
+            self._optimizer.add_param_group({"params": list(undecayed), "weight_decay": 0.0})
         self._num_steps = num_steps
         self._accumulate = accumulate
         self._done = 0

@@ -9,6 +9,7 @@ import torch
 
 from recall.model.audience import AudienceEncoder, audience_bags
 from recall.model.bags import unit_weights
+from recall.model.codes import IdArray
 from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.features import FeatureEncoder, refers_to
@@ -19,7 +20,7 @@ from recall.model.inputs import SideEncoder, hash_family, own_tokens
 from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
 from recall.tables import ITEM_ID, USER_ID
-from training.dataset import TrainingData
+from training.dataset import RowArray, TrainingData
 
 _GOLDEN_ROWS = 6
 _GOLDEN_AUDIENCE = 32
@@ -79,8 +80,14 @@ def _side(data: TrainingData, config: TowerConfig, seed: int, *, items: bool) ->
         id_domain=domain,
         features=features,
         id_counts=CountSketch.build(hashes[seen], counts[seen], seed=seed, max_bytes=config.max_sketch_bytes),
-        id_table=IdTable.of(hashes[seen]) if config.id_encoder == "table" else None,
+        id_table=_id_table(hashes[seen], counts[seen], config),
         audience=None,
         config=config,
         seed=seed,
     )
+
+
+def _id_table(hashes: IdArray, counts: RowArray, config: TowerConfig) -> IdTable | None:
+    if config.id_encoder == "hybrid":
+        return IdTable.of_most_frequent(hashes, counts, num_ids=config.hybrid_rows)
+    return IdTable.of(hashes) if config.id_encoder == "table" else None

@@ -16,8 +16,10 @@ from training.audience import AudiencePool
 from training.checkpoint import Arrays
 from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
+from training.draws import StepDraws
+from training.grouping import epoch_order
 from training.history import histories_of
-from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax, with_targets
+from training.objective import Objective, StepRows
 from training.rules import resolved
 from training.token_dropout import TokenDropout
 
@@ -54,6 +56,7 @@ class Stepper:
         items: All items, prepared once.
         users: All users, prepared once.
         pool: Histories from the current item vectors.
+        objective: The loss of the vectors of a step.
         steps_per_epoch: Batches of one pass.
     """
 
@@ -66,7 +69,6 @@ class Stepper:
         assert config.item_id_dropout != "auto"
         self._item_id_dropout = config.item_id_dropout
         self._seed = seed
-        self._temperature = config.loss.temperature
         self._audience = None if model.items.audience is None else AudiencePool(model.items.audience, data)
         self.items, bags = model.items.prepare_with_bags(
             data.item_ids, data.items, None if self._audience is None else self._audience.audiences
@@ -75,30 +77,25 @@ class Stepper:
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
         self.users = model.users.prepare(data.user_ids, data.users)
         self.pool = histories_of(data, model.config)
-        positives = data.seen()
-        self._positives = (positives.indptr, positives.indices)
-        batch_size = min(config.batch_size, len(data.train))
-        self._batch_size = batch_size
-        self.steps_per_epoch = len(data.train) // batch_size
-        counts, num_negatives = data.item_counts(), config.loss.uniform_negatives
-        is_drawable = counts > 0 if config.loss.negatives_from == "warm" else np.ones_like(counts, dtype=np.bool_)
-        self._drawable = np.flatnonzero(is_drawable)
-        log_q = log_draws(counts, batch_size=batch_size, uniform_negatives=num_negatives, drawable=self._drawable)
-        self._log_q = log_q if config.loss.log_q else np.zeros_like(log_q)
+        self._draws = StepDraws.of(data, config)
+        keys, device = self.items.id_hashes, model.device
+        self.objective = Objective(data, config.loss, draws=self._draws, keys=keys, device=device)
+        self.steps_per_epoch = len(data.train) // self._draws.batch_size
         self._refresh_steps = max(config.refresh_steps, len(data.item_ids) // _ITEMS_A_REFRESH_STEP)
         self._until_refresh = 0
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of one pass over the training interactions, in a new order each epoch."""
         rng = np.random.default_rng([self._seed, epoch])
-        order = rng.permutation(len(self._data.train))
+        order = epoch_order(self._data.train[:, 0], self._config.loss.positives_per_user, rng)
         config, num_items, num_users = self._config, len(self._data.item_ids), len(self._data.user_ids)
+        size = self._draws.batch_size
         for step in range(self.steps_per_epoch):
-            chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
+            chosen = order[step * size : (step + 1) * size]
             yield Batch(
                 places=chosen,
                 pairs=self._data.train[chosen],
-                negatives=rng.choice(self._drawable, size=config.loss.uniform_negatives),
+                negatives=rng.choice(self._draws.drawable, size=config.loss.uniform_negatives),
                 without_item_id=rng.random(num_items) < self._item_id_dropout,
                 without_user_id=rng.random(num_users) < config.user_id_dropout,
                 without_history=rng.random(len(chosen)) < config.history_dropout,
@@ -114,17 +111,12 @@ class Stepper:
         users, items = batch.pairs[:, 0], batch.pairs[:, 1]
         distinct = np.unique(np.concatenate([items, batch.negatives]))
         targets = np.searchsorted(distinct, items)
-        masked = accidental_hits(users, distinct, targets, self._positives, len(self._data.item_ids))
-        device = self._model.device
-        log_q, places = torch.from_numpy(self._log_q[distinct]).to(device), torch.from_numpy(targets).to(device)
         user_vectors, item_vectors = self._embed_users(batch), self._embed_items(distinct, batch, targets)
-        scores = corrected_scores(
-            user_vectors, item_vectors[: len(distinct)], log_q=log_q, temperature=self._temperature
-        )
-        if self._audience is not None:
-            own = (user_vectors * item_vectors[len(distinct) :]).sum(dim=1) / self._temperature - log_q[places]
-            scores = with_targets(scores, places, own)
-        return sampled_softmax(scores, places, masked=masked.to(device))
+        rows = StepRows(users=users, items=distinct, targets=targets)
+        if self._audience is None:
+            return self.objective.loss(user_vectors, item_vectors, rows)
+        columns, own = item_vectors.tensor_split([len(distinct)])
+        return self.objective.loss(user_vectors, columns, rows, own=own)
 
     def refresh(self) -> None:
         """Embeds the whole catalogue for the histories."""
@@ -138,11 +130,15 @@ class Stepper:
     def state(self) -> Arrays:
         """Returns all that `restore` needs for the next steps to be the same; the draws of a batch are not among it."""
         state: Arrays = {"until_refresh": np.array([self._until_refresh])}
+        state |= {f"objective.{name}": tensor.cpu().numpy() for name, tensor in self.objective.state().items()}
         return state if self._until_refresh == 0 else {**state, "vectors": self.pool.vectors}
 
     def restore(self, arrays: Arrays) -> None:
         """Goes on from where `state` was taken."""
         self._until_refresh = int(arrays["until_refresh"][0])
+        prefix = "objective."
+        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        self.objective.restore({name: torch.from_numpy(np.array(array)) for name, array in kept.items()})
         if self._until_refresh:
             self.pool.hold(np.asarray(arrays["vectors"], dtype=np.float32))
 

@@ -224,7 +224,13 @@ def _optimization(model: EmbeddingModel, stepper: Stepper, config: TrainConfig) 
     moves = config.epochs * math.ceil(stepper.steps_per_epoch / config.accumulate_steps)
     if config.max_steps:
         moves = min(moves, math.ceil(config.max_steps / config.accumulate_steps))
-    return Optimization(model.towers, config.optimizer, num_steps=max(1, moves), accumulate=config.accumulate_steps)
+    return Optimization(
+        model.towers,
+        config.optimizer,
+        num_steps=max(1, moves),
+        accumulate=config.accumulate_steps,
+        undecayed=stepper.objective.parameters(),
+    )
 
 
 def _refit(
@@ -259,6 +265,8 @@ def _run_epochs(fit: FitState, data: TrainingData, config: TrainConfig, run: _Ru
             fit.best.keep_better(fit.model, epoch=epoch, score=score)
         fit.stepper.expire()
         _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
+        if config.loss.temperature == "learned":
+            _LOG.info("temperature %.4f", fit.stepper.objective.temperature())
         fit.moved(epoch=epoch + 1)
         run.keeper.after_epoch(fit)
 

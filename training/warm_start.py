@@ -71,8 +71,10 @@ def load_start(folder: Path, *, config: TowerConfig, seed: int) -> EmbeddingMode
     differences = list(_size_differences(start.config, config))
     if start.seed != seed:
         differences.append(f"seed is {start.seed} there and {seed} here, which means other hash functions")
-    if start.config.id_encoder == "table":
-        differences.append("towers.id_encoder is 'table', whose rows belong to the ids of one training")
+    if start.config.id_encoder in ("table", "hybrid"):
+        differences.append(
+            f"towers.id_encoder is {start.config.id_encoder!r}, whose rows belong to the ids of one training"
+        )
     if differences:
         raise ConfigError(f"warm_start {folder} does not fit: {'; '.join(differences)}; make them equal or start cold")
     return start

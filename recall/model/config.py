@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MAX_DIM = 256
 """Longest vector that an index is asked to store."""
@@ -83,7 +83,9 @@ class TowerConfig(BaseModel):
     Attributes:
         dim: Length of the learned item and user vectors.
         id_encoder: How an id that was seen in training enters: `dhe` by a network over its code, `table` by a row of
-            its own, which makes the model grow with the catalogue and is there to be measured against, `none` not.
+            its own, which makes the model grow with the catalogue and is there to be measured against, `hybrid` by a
+            row for the most frequent ids and by `dhe` for all others, `none` not.
+        hybrid_rows: Ids of items, and as many of users, that `hybrid` gives a row of their own.
         id_code: Codes of item and user ids.
         id_decoder: From an id's code to its vector.
         gate: Whether an id's share follows from how often it was seen. Without it every id counts in full, also one
@@ -110,7 +112,8 @@ class TowerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dim: int = Field(default=128, ge=2, le=MAX_DIM)
-    id_encoder: Literal["dhe", "table", "none"] = "dhe"
+    id_encoder: Literal["dhe", "table", "hybrid", "none"] = "dhe"
+    hybrid_rows: int = Field(default=0, ge=0)
     id_code: CodeConfig = CodeConfig()
     id_decoder: DecoderConfig = DecoderConfig()
     gate: bool = True
@@ -129,3 +132,12 @@ class TowerConfig(BaseModel):
     latest: int = Field(default=50, ge=1, le=1000)
     max_history: int = Field(default=1000, ge=1)
     max_sketch_bytes: int = Field(default=16 << 20, ge=1 << 12)
+
+    @model_validator(mode="after")
+    def _hybrid_rows_fit(self) -> Self:
+        if (self.id_encoder == "hybrid") != (self.hybrid_rows > 0):
+            raise ValueError(
+                f"id_encoder = {self.id_encoder!r} with hybrid_rows = {self.hybrid_rows}: 'hybrid' needs at least 1, "
+                "and nothing else has a use for them"
+            )
+        return self

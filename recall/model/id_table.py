@@ -1,7 +1,8 @@
 """Ids with a row of their own: the lookup of an id table, which Deep Hash Embedding does without.
 
-It is there to be measured against (`towers.id_encoder = "table"`): the table holds one trained row for each id that was
-seen in training, so the model grows with the catalogue, by 8 + 4 x dim bytes an id.
+With `towers.id_encoder = "table"`, which is there to be measured against, the table holds one trained row for each id
+that was seen in training, so the model grows with the catalogue, by 8 + 4 x dim bytes an id. With `"hybrid"` it holds
+those of the most frequent ids alone, as many as `towers.hybrid_rows`, which bounds it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ class IdTable:
     def of(cls, hashes: IdArray) -> IdTable:
         """Takes the hashes of the known ids in any order."""
         return cls(hashes=np.unique(hashes))
+
+    @classmethod
+    def of_most_frequent(cls, hashes: IdArray, counts: NDArray[np.int64], *, num_ids: int) -> IdTable:
+        """Takes the `num_ids` ids that are counted most, all where there are fewer; of equal counts the lower hash.
+
+        Args:
+            hashes: [n] uint64, each once.
+            counts: [n] int64.
+            num_ids: Most ids taken.
+        """
+        return cls.of(hashes[np.lexsort((hashes, -counts))[:num_ids]])
 
     def __len__(self) -> int:
         """Returns the number of known ids."""

@@ -70,7 +70,7 @@ class SideEncoder:
         id_domain: Hash domain of the ids, which is the id column's name.
         features: Fitted feature encoding.
         id_counts: How often each id was seen in training.
-        id_table: Ids with a row of their own; None unless ids are looked up in a table.
+        id_table: Ids with a row of their own; None where there is no table.
         audience: Encoding of who had an item; None for users and without this part.
         config: Code sizes.
         seed: Chooses the hash functions.
@@ -165,7 +165,7 @@ class SideEncoder:
         )
 
     def _id_codes(self, hashes: IdArray) -> NDArray[np.float32]:
-        if self.config.id_encoder != "dhe":
+        if self.config.id_encoder not in ("dhe", "hybrid"):
             return np.zeros((len(hashes), 0), dtype=np.float32)
         return hash_family(self.config.id_code, self.seed).codes(hashes)
 

@@ -6,13 +6,15 @@ User:  u = L2(W x + decoder([x, features]) + gate(count) * id part), x = mean of
 
 The id part is a DHE of the id; at count 0 its gate is 0, so the vector does not depend on the id at all. W starts as
 the identity, so that an untrained user is the mean of what they had. The audience part tells who had the item
-(`audience.py`), and nothing of an item that nobody had. To measure what these choices are worth, the id
-part may be a row of a trained table or absent, and the gate may be left out (`TowerConfig`).
+(`audience.py`), and nothing of an item that nobody had. To measure what these choices are worth, the id part may be a
+row of a trained table, for all ids or for the most frequent ones, or absent, and the gate may be left out
+(`TowerConfig`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ class InputSizes:
     """Sizes of a tower's inputs.
 
     Attributes:
-        known_ids: Ids with a row of their own; 0 unless ids are looked up in a table.
+        known_ids: Ids with a row of their own; 0 where there is no table.
         content: Length of a content code; 0 without text or set features.
         categories: Number of category features.
         dense: Columns of numbers, vectors and presence flags.
@@ -109,22 +111,30 @@ class IdPart(nn.Module):
     """Gated encoding of an id, [n, dim]."""
 
     def __init__(self, sizes: InputSizes, config: TowerConfig) -> None:
-        """Builds decoder or table, and the gate."""
+        """Builds decoder, table or both, and the gate."""
         super().__init__()
-        self.is_table = config.id_encoder == "table"
-        if self.is_table:
+        self.encoder = config.id_encoder
+        if self.encoder != "dhe":
             self.table = nn.Embedding(sizes.known_ids + 1, config.dim, padding_idx=0)
             with torch.no_grad():
                 self.table.weight.mul_(config.dim**-0.5)  # rows of length about 1
-        else:
+        if self.encoder != "table":
             self.decoder = Decoder(config.id_code.k, config.dim, config.id_decoder)
         self.gate: nn.Module = FrequencyGate(config.dim) if config.gate else OpenGate()
 
     def forward(self, batch: TowerInput) -> Tensor:
         """Returns the id part; exactly 0 where the count is 0, if there is a gate, and where there is no id."""
-        own: Tensor = self.table(batch.id_rows) if self.is_table else self.decoder(batch.id_codes)
         share: Tensor = self.gate(batch.counts)
-        return share * own * batch.has_id[:, None]
+        return share * self._own(batch) * batch.has_id[:, None]
+
+    def _own(self, batch: TowerInput) -> Tensor:
+        if self.encoder == "table":
+            return cast(Tensor, self.table(batch.id_rows))
+        decoded: Tensor = self.decoder(batch.id_codes)
+        if self.encoder == "dhe":
+            return decoded
+        # All are decoded, so that shapes do not depend on the ids; an id with a row gives the decoder no gradient.
+        return torch.where(batch.id_rows[:, None] > 0, self.table(batch.id_rows), decoded)
 
 
 class NoIdPart(nn.Module):

@@ -68,14 +68,60 @@ def test_table_row_decides_the_vector_of_its_id_alone(build: Build, data: Traini
     assert [data.item_ids[place] for place in np.flatnonzero(changed)] == ["i3"]
 
 
-@pytest.mark.parametrize("encoder", ["table", "none"])
+@pytest.mark.parametrize("encoder", ["table", "hybrid", "none"])
 def test_unseen_id_leaves_the_vector_to_the_features_to_the_bit(encoder: str, build: Build) -> None:
-    model = build(id_encoder=encoder)
+    model = build(id_encoder=encoder, hybrid_rows=7 if encoder == "hybrid" else 0)
     features = {"title": "word1 the word2", "brand": "brand-1"}
     new, other, anonymous = (model.embed_items([item_id], [features])[0] for item_id in ("new", "other", ""))
     np.testing.assert_array_equal(new, other)
     np.testing.assert_array_equal(new, anonymous)
-    assert (np.abs(model.embed_items(["i0"], [features])[0] - new).max() > 1e-4) == (encoder == "table")
+    assert (np.abs(model.embed_items(["i0"], [features])[0] - new).max() > 1e-4) == (encoder != "none")
+
+
+def test_most_frequent_ids_get_the_rows_and_of_equals_those_of_lower_hash() -> None:
+    hashes, counts = np.array([9, 4, 7, 2, 5], dtype=np.uint64), np.array([1, 3, 3, 8, 3])
+    table = IdTable.of_most_frequent(hashes, counts, num_ids=3)
+    assert table.hashes.tolist() == [2, 4, 5]
+    assert IdTable.of_most_frequent(hashes, counts, num_ids=10).hashes.tolist() == [2, 4, 5, 7, 9]
+
+
+def test_hybrid_is_the_table_for_the_most_frequent_ids_and_the_decoder_for_all_others(
+    build: Build, data: TrainingData
+) -> None:
+    model = build(id_encoder="hybrid", hybrid_rows=7)
+    for side, prepared in (
+        ("item", model.items.tower_input(model.items.prepare(data.item_ids, data.items), torch.device("cpu"))),
+        ("user", model.users.tower_input(model.users.prepare(data.user_ids, data.users), torch.device("cpu"))),
+    ):
+        counts = data.item_counts() if side == "item" else data.user_counts()
+        part = getattr(model.towers, side).eval().id_part
+        has_row = prepared.id_rows.numpy() > 0
+        assert has_row.sum() == 7
+        assert counts[has_row].min() >= counts[~has_row].max()
+        wanted = torch.where(
+            prepared.id_rows[:, None] > 0, part.table(prepared.id_rows), part.decoder(prepared.id_codes)
+        )
+        torch.testing.assert_close(part(prepared), part.gate(prepared.counts) * wanted)
+        assert part.table.weight.shape == (8, model.dim)
+
+
+def test_an_id_with_a_row_of_its_own_teaches_the_row_and_an_id_without_one_the_decoder(
+    build: Build, data: TrainingData
+) -> None:
+    model = build(id_encoder="hybrid", hybrid_rows=7)
+    part = model.towers.item.id_part
+    rows = model.items.prepare(data.item_ids, data.items)
+    has_row = model.items.tower_input(rows, torch.device("cpu")).id_rows.numpy() > 0
+    warm = np.flatnonzero(data.item_counts() > 0)
+    for chosen, learns in ((warm[has_row[warm]], "table"), (warm[~has_row[warm]], "decoder")):
+        model.towers.zero_grad()
+        part(model.items.tower_input(rows.take(chosen), torch.device("cpu"))).sum().backward()
+        changed = {
+            name.split(".")[0]
+            for name, weight in part.named_parameters()
+            if weight.grad is not None and weight.grad.abs().sum() > 0
+        }
+        assert changed - {"gate"} == {learns}
 
 
 def test_without_an_id_part_nothing_depends_on_the_id_and_nothing_is_trained_for_it(build: Build) -> None:
@@ -101,7 +147,15 @@ def test_without_a_gate_every_id_counts_but_an_absent_one(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"id_encoder": "table"}, {"id_encoder": "none"}, {"gate": False}, {"minhash": 2}], ids=str
+    "settings",
+    [
+        {"id_encoder": "table"},
+        {"id_encoder": "hybrid", "hybrid_rows": 7},
+        {"id_encoder": "none"},
+        {"gate": False},
+        {"minhash": 2},
+    ],
+    ids=str,
 )
 def test_artifact_keeps_every_kind_of_id_part_to_the_bit(
     settings: dict[str, object], fresh_model: Build, data: TrainingData, towers: TowerConfig, tmp_path: Path

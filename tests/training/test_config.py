@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from recall.cli.settings import resolve
 from recall.errors import ConfigError
-from training.config import TrainConfig
+from training.config import LossConfig, TrainConfig
 
 
 def test_missing_key_takes_its_default_at_every_level(tmp_path: Path) -> None:
@@ -57,6 +57,24 @@ def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_pa
         {"loss": {"temperature": 0}},
         {"loss": {"temperature": float("nan")}},
         {"loss": {"uniform_negatives": -1}},
+        {"loss": {"log_q": False, "log_q_of": "presence"}},
+        {"loss": {"log_q": False, "frequency": "stream"}},
+        {"loss": {"frequency_rate": 0.2}},
+        {"loss": {"frequency_cells": 1 << 12}},
+        {"loss": {"frequency": "stream", "frequency_rate": 0.0}},
+        {"loss": {"temperature": "cool"}},
+        {"loss": {"temperature": float("inf")}},
+        {"loss": {"temperature": "learned", "form": "bilateral"}},
+        {"loss": {"memory_steps": -1}},
+        {"loss": {"memory_after": 5}},
+        {"loss": {"hardness": 2.0}},
+        {"loss": {"hard_negatives": "top", "hardness": 2.0}},
+        {"loss": {"hard_negatives": "weighted", "hard_share": 0.2}},
+        {"loss": {"hard_negatives": "top", "hard_share": 1.0}},
+        {"loss": {"positive_temperature": 0.1}},
+        {"loss": {"negative_weight": 1.1}},
+        {"loss": {"form": "bilateral", "negative_weight": 0.0}},
+        {"loss": {"positives_per_user": 0}},
         {"optimizer": {"learning_rate": 0}},
         {"optimizer": {"weight_decay": -1}},
         {"optimizer": {"warmup_share": 1.0}},
@@ -78,3 +96,18 @@ def test_wrong_file_is_refused_with_file_and_key(text: str, message: str, tmp_pa
 def test_value_out_of_range_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TrainConfig.model_validate(values)
+
+
+def test_setting_without_effect_is_refused_with_what_it_would_need() -> None:
+    with pytest.raises(ValidationError, match=r"hard_share = 0\.2 has no effect with hard_negatives = none"):
+        LossConfig(hard_share=0.2)
+
+
+def test_settings_of_the_objective_survive_the_way_through_a_file() -> None:
+    for values in (
+        {"temperature": "learned", "frequency": "stream", "memory_steps": 3, "memory_after": 2},
+        {"form": "bilateral", "positive_temperature": 0.1, "negative_weight": 1.2, "hard_negatives": "weighted"},
+        {},
+    ):
+        config = TrainConfig.model_validate({"loss": values})
+        assert TrainConfig.model_validate_json(config.model_dump_json()) == config

@@ -1,4 +1,4 @@
-"""The objective on vectors worked out by hand, and what the logQ correction is for."""
+"""The objective on vectors worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
+from training.loss import accidental_hits, bilateral_softmax, corrected_scores, positive_side, sampled_softmax
 
 USERS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
 ITEMS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -60,6 +59,45 @@ def test_everything_but_the_target_masked_leaves_no_loss() -> None:
     assert loss.item() == 0
 
 
+# The bilateral softmax
+
+COSINES = torch.tensor([1.0, 0.5, 0.0])
+
+
+def test_positives_of_a_user_score_together_and_a_single_one_for_itself() -> None:
+    together = 0.5 * math.log((math.exp(2) + 1) / 2)
+    found = positive_side(COSINES, np.array([5, 7, 5]), temperature=0.5)
+    assert found.item() == pytest.approx((2 * together + 0.5) / 3, rel=1e-6)
+    for temperature in (0.02, 0.5, 1e3):
+        alone = positive_side(COSINES, np.array([2, 1, 0]), temperature=temperature)
+        assert alone.item() == pytest.approx(0.5, rel=1e-4)
+    assert positive_side(COSINES, np.array([5, 7, 5]), temperature=1e3).item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_positive_that_fits_its_user_less_gets_less_gradient() -> None:
+    cosines = COSINES.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(positive_side(cosines, np.array([5, 7, 5]), temperature=0.5), cosines)
+    share = math.exp(2) / (math.exp(2) + 1)
+    torch.testing.assert_close(gradient, torch.tensor([2 * share, 1, 2 * (1 - share)]) / 3)
+
+
+def test_bilateral_loss_is_the_weighted_negative_side_less_the_positive_one() -> None:
+    scores = torch.tensor([[2.0, 0.0, -1.0], [1.0, 3.0, 0.0]])
+    excluded = torch.tensor([[True, False, False], [False, True, False]])
+    loss = bilateral_softmax(scores, torch.tensor(0.7), excluded=excluded, negative_weight=1.2)
+    negatives = (math.log(1 + math.exp(-1)) + math.log(math.exp(1) + 1)) / 2
+    assert loss.item() == pytest.approx(1.2 * negatives - 0.7, rel=1e-6)
+
+
+def test_bilateral_loss_without_any_negative_is_the_positive_side_alone() -> None:
+    scores = torch.zeros(2, 3, requires_grad=True)
+    excluded = torch.tensor([[True, True, True], [False, False, True]])
+    loss = bilateral_softmax(scores, torch.tensor(0.7), excluded=excluded, negative_weight=1.0)
+    assert loss.item() == pytest.approx(math.log(2) / 2 - 0.7, rel=1e-6)
+    (gradient,) = torch.autograd.grad(loss, scores)
+    assert gradient.tolist() == [[0, 0, 0], [0.25, 0.25, 0]]
+
+
 # Accidental hits
 
 # User 0 took items 1, 3, 4; user 1 took item 0; user 2 took nothing.
@@ -97,54 +135,3 @@ def test_mask_agrees_with_sets_on_random_data() -> None:
     for row, user in enumerate(users):
         wanted = [item in took[user] and column != targets[row] for column, item in enumerate(items)]
         assert mask[row].tolist() == wanted
-
-
-# The correction
-
-
-def test_log_draws_are_the_expected_number_of_draws_at_most_one() -> None:
-    counts, everything = np.array([6, 2, 0, 0]), np.arange(4)
-    # 8 interactions, 4 a step: 3 and 1 positives expected; 1 uniform draw adds a quarter each.
-    log_q = log_draws(counts, batch_size=4, uniform_negatives=1, drawable=everything)
-    np.testing.assert_allclose(np.exp(log_q), [1, 1, 0.25, 0.25])
-    log_q = log_draws(counts, batch_size=1, uniform_negatives=1, drawable=np.array([1, 2]))
-    np.testing.assert_allclose(np.exp(log_q[:3]), [0.75, 0.75, 0.5])
-
-
-def test_log_draws_are_finite_for_items_that_are_never_drawn() -> None:
-    for drawable in (np.array([0]), np.array([0, 1])):
-        assert np.isfinite(log_draws(np.array([3, 0]), batch_size=2, uniform_negatives=0, drawable=drawable)).all()
-
-
-def test_correction_brings_the_sampled_gradient_to_that_of_the_full_softmax() -> None:
-    """Averaged over many steps, with a popularity so skewed that popular items crowd the batches."""
-    rng = np.random.default_rng(0)
-    num_items, batch_size, uniform, temperature = 40, 8, 4, 0.3
-    counts = np.ceil(60 / np.arange(1, num_items + 1)).astype(np.int64)
-    targets = np.repeat(np.arange(num_items), counts)
-    users = _unit(rng.normal(size=(len(targets), 6)))
-    items = _unit(rng.normal(size=(num_items, 6)))
-    draws = log_draws(counts, batch_size=batch_size, uniform_negatives=uniform, drawable=np.arange(num_items))
-    log_q = torch.from_numpy(draws)
-
-    def gradient(rows: NDArray[np.int64], columns: NDArray[np.int64], correction: Tensor) -> NDArray[np.float32]:
-        parameters = items.clone().requires_grad_()
-        scores = corrected_scores(users[rows], parameters[columns], log_q=correction[columns], temperature=temperature)
-        positives = torch.from_numpy(np.searchsorted(columns, targets[rows]))
-        loss = sampled_softmax(scores, positives, masked=torch.zeros_like(scores, dtype=torch.bool))
-        return torch.autograd.grad(loss, parameters)[0].numpy()
-
-    full = gradient(np.arange(len(targets)), np.arange(num_items), torch.zeros(num_items))
-    means = {"with": np.zeros_like(full), "without": np.zeros_like(full)}
-    steps = 1200
-    for _ in range(steps):
-        rows = rng.choice(len(targets), size=batch_size, replace=False)
-        columns = np.unique(np.concatenate([targets[rows], rng.integers(num_items, size=uniform)]))
-        means["with"] += gradient(rows, columns, log_q) / steps
-        means["without"] += gradient(rows, columns, torch.zeros(num_items)) / steps
-    distances = {name: np.linalg.norm(mean - full) / np.linalg.norm(full) for name, mean in means.items()}
-    assert distances["with"] < 0.6 * distances["without"], distances
-
-
-def _unit(vectors: NDArray[np.float64]) -> Tensor:
-    return torch.nn.functional.normalize(torch.from_numpy(vectors.astype(np.float32)), dim=1)

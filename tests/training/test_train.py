@@ -124,7 +124,49 @@ def test_refit_keeps_the_content_part_that_was_fitted_before(
     assert load_artifact(tmp_path / "model").content_part is not None
 
 
+ALL_TOGETHER: dict[str, object] = {
+    "log_q_of": "presence",
+    "frequency": "stream",
+    "memory_steps": 2,
+    "memory_after": 1,
+    "form": "bilateral",
+    "positive_temperature": 0.2,
+    "negative_weight": 1.1,
+    "positives_per_user": 3,
+    "hard_negatives": "weighted",
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": "learned", "hard_negatives": "top", "hard_share": 0.5},
+        {"log_q_of": "presence", "memory_steps": 2},
+        {"frequency": "stream", "hard_negatives": "weighted"},
+        {"form": "bilateral", "positives_per_user": 4},
+        ALL_TOGETHER,
+    ],
+    ids=str,
+)
+def test_every_choice_of_the_objective_learns_the_taste(
+    settings: dict[str, object], checkerboard: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    loss = LossConfig.model_validate({"uniform_negatives": 32, **settings})
+    config = make_config(loss=loss, epochs=1, fusion={"content": "none"}, validation_k=12)
+    result = train(checkerboard, tmp_path / "model", config, options=ON_CPU)
+    assert result.score > 0.4  # 25% at random, see above
+    load_artifact(tmp_path / "model")
+
+
 # What it repeats
+
+
+def test_same_seed_gives_the_same_model_with_all_that_the_objective_remembers(
+    checkerboard: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(loss=LossConfig.model_validate(ALL_TOGETHER), epochs=1, fusion={"content": "none"})
+    first, again = (train(checkerboard, tmp_path / name, config, options=ON_CPU) for name in ("first", "again"))
+    assert first == again
 
 
 def test_same_seed_gives_the_same_model_and_another_seed_another(

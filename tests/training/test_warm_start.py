@@ -110,6 +110,18 @@ def test_other_sizes_and_another_seed_are_all_named(trained: Any, make_config: C
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("encoder", [{"id_encoder": "table"}, {"id_encoder": "hybrid", "hybrid_rows": 9}], ids=str)
+def test_rows_of_ids_are_not_started_from(
+    encoder: dict[str, Any], checkerboard: Path, make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    towers = make_config().towers.model_copy(update=encoder)
+    config = make_config(towers=towers, epochs=1, fusion={"content": "none"})
+    train(checkerboard, tmp_path / "model", config, options=RunOptions(device="cpu"))
+    wanted = f"towers.id_encoder is '{encoder['id_encoder']}', whose rows belong to the ids of one training"
+    with pytest.raises(ConfigError, match=wanted):
+        load_start(tmp_path / "model", config=towers, seed=0)
+
+
 def test_sizes_of_what_is_fitted_anew_may_differ(trained: Any, make_config: Callable[..., TrainConfig]) -> None:
     towers: TowerConfig = make_config().towers
     projection = towers.content_projection.model_copy(update={"rank": 20})
