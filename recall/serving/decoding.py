@@ -5,6 +5,7 @@ Protocol buffers are read to a depth of 100 messages within each other, so a fil
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from recall.serving.status import aborting
 
 
 @dataclass(frozen=True, slots=True)
-class _Unreadable:
+class Unreadable:
     """In place of a request; `reason` is what its parser said."""
 
     reason: str
@@ -47,14 +48,15 @@ def _reading(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         try:
             return parse(content)
         except DecodeError as error:
-            return _Unreadable(str(error))
+            return Unreadable(str(error))
 
     return read
 
 
 def _refusing(answer: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+    @functools.wraps(answer)  # keeps the threads that it asks for
     def answer_readable(request: Any, context: grpc.ServicerContext) -> Any:
-        if not isinstance(request, _Unreadable):
+        if not isinstance(request, Unreadable):
             return answer(request, context)
         with aborting(context):
             text = f"its bytes cannot be read: {request.reason}; send one message of the call's kind, less deep"
