@@ -130,6 +130,8 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share its calls
         ("grpc.max_receive_message_length", config.max_message_bytes),
         ("grpc.max_send_message_length", config.max_message_bytes),
+        ("grpc.keepalive_time_ms", 60_000),  # a caller that vanished would hold the thread of its call for hours
+        ("grpc.keepalive_timeout_ms", 20_000),
     ]
 
 
