@@ -61,7 +61,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
         self._rules = served_rules()
         self._queue, self._tokens = queue, tokens
         self._refusals = ThreadPoolExecutor(1, "recall-refusal")
-        self._aside = ThreadPoolExecutor(2, "recall-aside")  # health and reflection
+        self._aside = ThreadPoolExecutor(8, "recall-aside")  # health and reflection
         self._overloaded = refusal_of(OverloadedError("the server has as many calls as it takes; try again later"))
 
     def intercept_service(

