@@ -27,6 +27,7 @@ from recall.serving.methods import MethodRule, Scope, served_rules
 from recall.serving.reload import Reloaded
 from recall.serving.status import aborting, refusal_of
 from recall.serving.tokens import MAX_TOKEN_LENGTH, Caller, TokenTable
+from recall.serving.write_requests import MAX_BATCH
 
 MAX_REFUSALS_AT_ONCE = 1_024
 """Refused calls whose answer is under way; beyond that gRPC itself refuses."""
@@ -158,7 +159,8 @@ def _queued(handler: _Handler, rule: MethodRule | None, caller: Caller | None) -
         with aborting(context):
             _refuse_late(context)
         if quota is not None and entries is not None and not isinstance(request, Unreadable):
-            quota.charge(max(len(getattr(request, entries)) - 1, 0))
+            num_entries = min(len(getattr(request, entries)), MAX_BATCH)  # longer ones are refused
+            quota.charge(max(num_entries - 1, 0))
         return answer(request, context)
 
     return grpc.unary_unary_rpc_method_handler(
