@@ -62,6 +62,27 @@ class UnavailableError(RecallError):
     """The server is starting or stopping; try again."""
 
 
+class OverloadedError(UnavailableError):
+    """The server has as many calls as it takes and refused this one without looking at it; try again later."""
+
+
+class QuotaError(RecallError):
+    """The token has used up its requests for now."""
+
+    def __init__(self, message: str, *, retry_seconds: float = 0.0) -> None:
+        """Keeps after how many seconds the next request can be taken; 0 where that is not known."""
+        self.retry_seconds = retry_seconds
+        super().__init__(message)
+
+
+class UnauthenticatedError(RecallError):
+    """The call carries no token that the server knows."""
+
+
+class PermissionDeniedError(RecallError):
+    """The token does not allow this call."""
+
+
 class DeadlineError(RecallError):
     """What was asked for cannot be reached in time."""
 

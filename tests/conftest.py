@@ -20,6 +20,8 @@ from recall.model.item_encoding import ItemEncoding
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
 
 if TYPE_CHECKING:  # the fixtures import what they need, so that other tests do not load torch
+    import trustme
+
     from recall.client import RecallClient
     from recall.live.service import RecallSystem
     from recall.model.embedding import UserInput
@@ -81,6 +83,70 @@ def _direction(text: str) -> FloatArray:
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
     vector = np.random.default_rng(seed).normal(size=DIM)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """PEM files of one run: a CA, and certificate and key of a server on loopback and of a client of it."""
+
+    authority: trustme.CA
+    folder: Path
+    ca: Path
+    server: tuple[Path, Path]
+    client: tuple[Path, Path]
+
+    @property
+    def tls(self) -> dict[str, Path]:
+        """The table `[tls]` of a server."""
+        return {"certificate": self.server[0], "key": self.server[1]}
+
+
+def _issued(authority: trustme.CA, folder: Path, host: str, *hosts: str) -> tuple[Path, Path]:
+    folder.mkdir(exist_ok=True)
+    made = authority.issue_cert(host, *hosts)
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
+    key.write_bytes(made.private_key_pem.bytes())
+    return certificate, key
+
+
+@pytest.fixture(scope="session")
+def issue() -> Callable[..., tuple[Path, Path]]:
+    """Writes a certificate of a CA and its key into a folder; those that are there are replaced."""
+    return _issued
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    import trustme
+
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    return Certificates(
+        authority=authority,
+        folder=folder,
+        ca=folder / "ca.pem",
+        server=_issued(authority, folder / "server", "127.0.0.1", "localhost"),
+        client=_issued(authority, folder / "client", "caller@example.org"),
+    )
+
+
+@pytest.fixture
+def write_tokens(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a file of tokens, each given by name as token, scopes and quota; replaces the one before."""
+    from recall.serving.tokens import TokenEntry, token_hash
+
+    def entry(name: str, token: str, scopes: str, quota: float | None = None) -> TokenEntry:
+        names = tuple(scopes.split(","))
+        return TokenEntry(name=name, sha256=token_hash(token), scopes=names, requests_per_second=quota)
+
+    def write(**tokens: tuple[object, ...]) -> Path:
+        sibling, file = tmp_path / ".tokens.toml", tmp_path / "tokens.toml"
+        sibling.write_text("\n".join(entry(name, *token).to_toml() for name, token in tokens.items()))
+        return sibling.replace(file)
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import polars as pl
 
 from index.factory import IndexConfig
-from recall.client import RecallClient
+from recall.client import Credentials, RecallClient
 from recall.errors import ConfigError
 from recall.live.generation import Generation, load_model
 from recall.live.popularity import Popularity as Counted
@@ -66,6 +66,7 @@ class EvaluationRequest:
         model: A model artifact, embedded and indexed in memory.
         snapshot: A snapshot folder.
         target: `HOST:PORT` of a running server.
+        credentials: Encryption and token of the target; None has neither.
         split: `test` or `validation`.
         ks: Lengths of the lists.
         candidates: `all`, `warm`, `cold`, `cold-split`, or a file with one item id a line.
@@ -84,6 +85,7 @@ class EvaluationRequest:
     model: Path | None = None
     snapshot: Path | None = None
     target: str | None = None
+    credentials: Credentials | None = None
     split: str = "test"
     ks: tuple[int, ...] = (20, 100)
     candidates: str = "all"
@@ -229,7 +231,8 @@ def _recommenders(
 ) -> tuple[str, Iterator[Recommender]]:
     """Returns the id of the model and the recommenders, each made when it is its turn."""
     if request.target is not None:
-        client = stack.enter_context(RecallClient(request.target, timeout_seconds=60.0))
+        credentials = request.credentials or Credentials()
+        client = stack.enter_context(RecallClient(request.target, timeout_seconds=60.0, credentials=credentials))
         model_id = client.status().model_id
         return model_id, (_remote_or_baseline(name, client, model_id, tables) for name in names)
     if not any(name in MODEL_CHANNELS for name in names):

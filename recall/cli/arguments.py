@@ -31,9 +31,6 @@ def _json_target(text: str | None) -> str | None:
     return text
 
 
-Target: TypeAlias = Annotated[
-    str, typer.Option("--target", envvar="RECALL_TARGET", help="HOST:PORT, several with commas.")
-]
 Timeout: TypeAlias = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds to wait for an answer.")]
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 10,000; 0 for 100.")]
 Json: TypeAlias = Annotated[

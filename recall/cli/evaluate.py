@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from recall.cli.arguments import Json, writable_file
+from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import progress_bars, report, table_lines
 
 if TYPE_CHECKING:
     from training.report import Report
 
 
+@with_server_flags
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Data folder.")],
     model: Annotated[Path | None, typer.Option("--model", help="Evaluate a model artifact, indexed in memory.")] = None,
     snapshot: Annotated[
         Path | None, typer.Option("--snapshot", help="Evaluate a snapshot, or the current one of a folder.")
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Evaluate a running server, as HOST:PORT.")] = None,
+    server: Server | None = None,
     split: Annotated[Literal["test", "validation"], typer.Option("--split", help="Part to evaluate.")] = "test",
     k: Annotated[str, typer.Option("--k", help="Lengths of the lists, such as 20,100.")] = "20,100",
     candidates: Annotated[
@@ -40,7 +42,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure recall@K, NDCG@K and hit rate by full ranking; without a source the baselines alone."""
-    _refuse_several({"--model": model, "--snapshot": snapshot, "--target": target})
+    _refuse_several({"--model": model, "--snapshot": snapshot, "--target": server})
     ks = _lengths(k)
 
     from recall.errors import ConfigError
@@ -52,7 +54,8 @@ def evaluate(
             data=data,
             model=model,
             snapshot=None if snapshot is None else _snapshot_folder(snapshot),
-            target=target,
+            target=None if server is None else server.target,
+            credentials=None if server is None else server.credentials(),
             split=split,
             ks=ks,
             candidates=candidates,
@@ -64,8 +67,7 @@ def evaluate(
     with progress_bars() as progress:
         result = run(request, progress=progress)
     report(_lines(result), _without_nan(result), json)
-    if per_user is not None:
-        _write_per_user(result, per_user)
+    _write_per_user(result, per_user)
 
 
 def _refuse_several(sources: Mapping[str, object]) -> None:
@@ -116,9 +118,11 @@ def _without_nan(result: Report) -> dict[str, object]:
     return value
 
 
-def _write_per_user(result: Report, file: Path) -> None:
+def _write_per_user(result: Report, file: Path | None) -> None:
     from recall.errors import RecallError
 
+    if file is None:
+        return
     try:
         result.write_per_user(file)
     except OSError as error:

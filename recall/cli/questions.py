@@ -17,13 +17,13 @@ from recall.cli.arguments import (
     Filter,
     Json,
     Limit,
-    Target,
     Timeout,
     filter_condition,
     id_list,
     json_object,
     number_list,
 )
+from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import pair_lines, report, say, table_lines
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ Candidates = Annotated[
 IncludeHistory = Annotated[bool, typer.Option("--include-history", help="Return items of the history too.")]
 
 
+@with_server_flags
 def query(
-    target: Target,
+    server: Server,
     user: User = None,
     history: History = None,
     vector: Vector = None,
@@ -61,8 +62,6 @@ def query(
     json: Json = None,
 ) -> None:
     """Show the best items for a user."""
-    from recall.client import RecallClient
-
     question = replace(
         _asked(user, history, vector=vector, features=features),
         limit=limit,
@@ -74,13 +73,14 @@ def query(
         exact=exact,
         exclude_history=not include_history,
     )
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         result = client.recall(question)
     _show(result, {"answered_from": result.answered_from.value}, json)
 
 
+@with_server_flags
 def batch(
-    target: Target,
+    server: Server,
     users: Annotated[str, typer.Option("--users", help="User ids: a,b,c or @FILE with one a line, at most 1,000.")],
     limit: Limit = 10,
     exclude: Exclude = None,
@@ -90,7 +90,7 @@ def batch(
     json: Json = None,
 ) -> None:
     """Show the best items for each of many users, in one call."""
-    from recall.client import RecallClient, RecallQuery
+    from recall.client import RecallQuery
 
     question = RecallQuery(
         limit=limit,
@@ -99,7 +99,7 @@ def batch(
         exact=exact,
     )
     user_ids = id_list(users, "--users") or ()
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         results = client.batch_recall([replace(question, user_id=user_id) for user_id in user_ids])
     columns = ("user_id", "rank", "item_id", "score")
     rows = [
@@ -117,8 +117,9 @@ def batch(
     say(f"{len(rows)} items for {len(results)} users, model {last.model_id}, sequence {last.sequence}")
 
 
+@with_server_flags
 def explain(
-    target: Target,
+    server: Server,
     item_id: Annotated[str, typer.Argument(help="The item.", show_default=False)],
     user: User = None,
     history: History = None,
@@ -134,8 +135,6 @@ def explain(
     json: Json = None,
 ) -> None:
     """Show why an item is or is not in the answer to a query with the same flags."""
-    from recall.client import RecallClient
-
     question = replace(
         _asked(user, history, vector=vector, features=features),
         limit=limit,
@@ -145,13 +144,14 @@ def explain(
         exact=exact,
         exclude_history=not include_history,
     )
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         explanation = client.explain(question, item_id)
     _show_explanation(explanation, json)
 
 
+@with_server_flags
 def similar(
-    target: Target,
+    server: Server,
     item_id: Annotated[str | None, typer.Option("--item-id", help="A stored item.")] = None,
     features: Features = None,
     by: Annotated[
@@ -167,7 +167,7 @@ def similar(
     json: Json = None,
 ) -> None:
     """Show the nearest neighbours or the twins of a stored item, or of features that need not be stored."""
-    from recall.client import RecallClient, SimilarBy, SimilarQuery, checked_features
+    from recall.client import SimilarBy, SimilarQuery, checked_features
 
     given = json_object(features, "--features")
     if item_id is None and given is None:
@@ -182,7 +182,7 @@ def similar(
         filter=filter_condition(condition, "--filter"),
         attributes=id_list(attributes, "--attributes") or (),
     )
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         result = client.similar(question)
     _show(result, {}, json)
 

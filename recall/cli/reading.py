@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Json, Target, Timeout
+from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Json, Timeout
+from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import pair_lines, report, say, table_lines
 
 if TYPE_CHECKING:
@@ -16,32 +17,30 @@ if TYPE_CHECKING:
     from recall.schema import FeatureMap
 
 
+@with_server_flags
 def get(
-    target: Target,
+    server: Server,
     item_id: Annotated[str, typer.Argument(help="A stored item.", show_default=False)],
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Show what is stored of an item."""
-    from recall.client import RecallClient
-
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         reply = client.get(item_id)
     value = {**_item_value(reply), "model_id": reply.model_id, "sequence": reply.sequence}
     report(pair_lines(_flat(value)), value, json)
 
 
+@with_server_flags
 def list_items(
-    target: Target,
+    server: Server,
     page: Annotated[str, typer.Option("--page", help="Token of the page, as the page before gave it.")] = "",
     limit: Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 1,000; 0 for 100.")] = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Show one page of the stored items, in the order of their ids."""
-    from recall.client import RecallClient
-
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         reply = client.page(token=page, size=limit)
     value: dict[str, object] = {
         "items": [_item_value(item) for item in reply.items],
@@ -57,11 +56,10 @@ def list_items(
     say(f"{len(rows)} items, " + (f"more with --page {reply.next_token}" if reply.next_token else "the last ones"))
 
 
-def status(target: Target, timeout: Timeout = DEFAULT_TIMEOUT_SECONDS, json: Json = None) -> None:
+@with_server_flags
+def status(server: Server, timeout: Timeout = DEFAULT_TIMEOUT_SECONDS, json: Json = None) -> None:
     """Show what a server serves."""
-    from recall.client import RecallClient
-
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         served = client.status()
     value = asdict(served)
     if served.index_tuning is not None:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Features, Json, Target, Timeout, json_object
+from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Features, Json, Timeout, json_object
+from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import report, say
 
 
+@with_server_flags
 def upsert_user(
-    target: Target,
+    server: Server,
     user_id: Annotated[str, typer.Argument(help="The user.", show_default=False)],
     features: Features = None,
     validate_only: Annotated[bool, typer.Option("--validate-only", help="Check, but store nothing.")] = False,
@@ -19,10 +21,10 @@ def upsert_user(
     json: Json = None,
 ) -> None:
     """Insert or replace a user; the next recall reflects it."""
-    from recall.client import RecallClient, UserRecord, checked_features
+    from recall.client import UserRecord, checked_features
 
     user = UserRecord(user_id=user_id, features=checked_features(json_object(features, "--features") or {}))
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         result = client.upsert_users([user], validate_only=validate_only)
     value: dict[str, object] = {
         "sequence": result.sequence,
@@ -35,16 +37,15 @@ def upsert_user(
         say(f"warning: user {warning.user_id!r}: {warning.code}: {warning.message}")
 
 
+@with_server_flags
 def delete_users(
-    target: Target,
+    server: Server,
     user_ids: Annotated[list[str], typer.Argument(help="Users to erase.", show_default=False)],
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Erase users with everything that was recorded of them."""
-    from recall.client import RecallClient
-
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         result = client.delete_users(user_ids)
     value: dict[str, object] = {
         "num_deleted": result.num_deleted,
@@ -54,8 +55,9 @@ def delete_users(
     report([f"erased {result.num_deleted} of {len(user_ids)} users, sequence {result.sequence}"], value, json)
 
 
+@with_server_flags
 def record(
-    target: Target,
+    server: Server,
     user_id: Annotated[str, typer.Argument(help="Who.", show_default=False)],
     item_ids: Annotated[list[str], typer.Argument(help="What the user chose.", show_default=False)],
     timestamp: Annotated[int, typer.Option("--timestamp", help="When, in seconds since 1970; 0 for now.", min=0)] = 0,
@@ -63,10 +65,10 @@ def record(
     json: Json = None,
 ) -> None:
     """Record that a user chose items; the next recall of the user reflects it."""
-    from recall.client import InteractionRecord, RecallClient
+    from recall.client import InteractionRecord
 
     events = [InteractionRecord(user_id=user_id, item_id=item_id, timestamp=timestamp) for item_id in item_ids]
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         result = client.record(events)
     value: dict[str, object] = {
         "num_recorded": result.num_recorded,

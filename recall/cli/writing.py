@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recall.cli.arguments import Features, Json, Target, Timeout, json_object
+from recall.cli.arguments import Features, Json, Timeout, json_object
+from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import report, say
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ _TIMEOUT_SECONDS = 60.0
 _MAX_SHOWN_WARNINGS = 20
 
 
+@with_server_flags
 def upsert(
-    target: Target,
+    server: Server,
     item_id: Annotated[str | None, typer.Option("--item-id", help="Id of the one item to write.")] = None,
     features: Features = None,
     attributes: Annotated[str | None, typer.Option("--attributes", help="JSON object for filters.")] = None,
@@ -33,11 +35,11 @@ def upsert(
 ) -> None:
     """Insert or replace items; when it returns they are durable and retrievable."""
     from recall.cli.item_files import batches, read_items
-    from recall.client import ItemRecord, RecallClient, checked_features
+    from recall.client import ItemRecord, checked_features
 
     if (item_id is None) == (file is None):
         raise typer.BadParameter("give either --item-id with --features, or --file", param_hint="--item-id")
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         if file is not None:
             status = client.status()
             rows = read_items(file, status.item_features, attributes=status.item_attributes)
@@ -50,16 +52,15 @@ def upsert(
     _report_upsert(num_items, replies, "checked" if validate_only else "stored", json)
 
 
+@with_server_flags
 def delete(
-    target: Target,
+    server: Server,
     item_ids: Annotated[list[str], typer.Argument(help="Items to delete.", show_default=False)],
     timeout: Timeout = _TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Delete items; when it returns they are never returned again."""
-    from recall.client import RecallClient
-
-    with RecallClient(target, timeout_seconds=timeout) as client:
+    with server.client(timeout) as client:
         replies = [client.delete(item_ids[start : start + _BATCH]) for start in range(0, len(item_ids), _BATCH)]
     num_deleted = sum(reply.num_deleted for reply in replies)
     last = replies[-1]

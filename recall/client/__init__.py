@@ -10,6 +10,7 @@ It needs gRPC and numpy; neither torch nor FAISS is imported.
 from __future__ import annotations
 
 from index.conditions import AllOf, And, AnyOf, Condition, Equals, In, ItemIn, Not, Or, Present, Range
+from recall.client.credentials import Credentials
 from recall.client.features import checked_features
 from recall.client.recall_client import RecallClient
 from recall.client.results import ItemReply, PageReply
@@ -31,6 +32,7 @@ __all__ = [
     "AuditFigures",
     "Channel",
     "Condition",
+    "Credentials",
     "DeleteResult",
     "Equals",
     "Explanation",

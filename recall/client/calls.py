@@ -12,9 +12,10 @@ from typing import Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from recall.client.credentials import BearerToken
 from recall.client.errors import is_unavailable, typed_error
 from recall.client.retries import RetryPolicy
-from recall.errors import DeadlineError, RecallError, UnavailableError
+from recall.errors import DeadlineError, OverloadedError, RecallError, UnavailableError
 
 
 class _Reply(Protocol):
@@ -35,11 +36,13 @@ class CallSettings:
         timeout_seconds: Deadline of a call that names none, all its attempts and pauses included.
         retry: How often an unavailable server is asked again.
         reads_own_writes: Whether a call waits for every write that this client has seen.
+        token: Goes with every call; None sends none.
     """
 
     timeout_seconds: float
     retry: RetryPolicy
     reads_own_writes: bool
+    token: BearerToken | None = None
 
 
 class Calls:
@@ -87,7 +90,7 @@ class Calls:
         try:
             return self._attempts(method, request, timeout_seconds, retry)
         except (DeadlineError, UnavailableError) as error:
-            if request_id is None:
+            if request_id is None or isinstance(error, OverloadedError):  # nobody looked at that one
                 raise
             cure = f"send it again with request_id={request_id!r}" if request_id else "read before sending it again"
             raise type(error)(f"{error}; the write may have happened: {cure}") from error
@@ -101,8 +104,9 @@ class Calls:
         pauses = retry.pauses(self._random)
         attempts = 1
         while True:
+            metadata = None if self._settings.token is None else self._settings.token.metadata()
             try:
-                return self._seen(method(request, timeout=max(deadline - time.perf_counter(), 0.0)))
+                return self._seen(method(request, timeout=max(deadline - time.perf_counter(), 0.0), metadata=metadata))
             except grpc.RpcError as error:
                 failure = typed_error(error, self._target)
                 pause = next(pauses, None) if is_unavailable(error) else None
@@ -118,6 +122,6 @@ class Calls:
 
 
 def _after(failure: RecallError, attempts: int) -> RecallError:
-    if attempts == 1:
+    if attempts == 1 or not isinstance(failure, (DeadlineError, UnavailableError)):
         return failure
     return type(failure)(f"{failure}; that was attempt {attempts}")

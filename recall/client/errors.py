@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from recall.errors import (
@@ -14,8 +14,12 @@ from recall.errors import (
     InvalidRequestError,
     NotFoundError,
     NotReadyError,
+    OverloadedError,
+    PermissionDeniedError,
+    QuotaError,
     RecallError,
     TooLargeError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -25,6 +29,8 @@ _ERRORS: Mapping[grpc.StatusCode, type[RecallError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: TooLargeError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
 }
 
 
@@ -47,7 +53,19 @@ def typed_error(error: grpc.RpcError, target: str) -> RecallError:
             detail.Unpack(bad_request)
         listed = [FieldViolation(field=v.field, description=v.description) for v in bad_request.field_violations]
         return InvalidRequestError(listed or [FieldViolation(field="request", description=status.message)])
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return _exhausted(status)
     return _ERRORS.get(code, RecallError)(status.message)
+
+
+def _exhausted(status: status_pb2.Status) -> RecallError:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(retry)
+    if info.reason == "QUOTA_EXCEEDED":
+        return QuotaError(status.message, retry_seconds=retry.retry_delay.ToNanoseconds() / 1e9)
+    return OverloadedError(status.message) if info.reason == "OVERLOADED" else TooLargeError(status.message)
 
 
 def _transport_error(code: grpc.StatusCode, details: str, target: str) -> RecallError:
@@ -59,5 +77,5 @@ def _transport_error(code: grpc.StatusCode, details: str, target: str) -> Recall
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return RecallError(f"{target} does not know this call; it may be older than this client ({details})")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" not in details:
-        return UnavailableError(f"{target} has too many calls under way; try again later ({details})")
+        return OverloadedError(f"{target} has too many calls under way; try again later ({details})")
     return _ERRORS.get(code, RecallError)(f"{target}: {code.name}: {details}")

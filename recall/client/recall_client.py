@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from recall.client.calls import Calls, CallSettings
+from recall.client.credentials import BearerToken, Credentials
 from recall.client.errors import typed_error
 from recall.client.requests import (
     batch_request,
@@ -43,6 +44,7 @@ from recall.v1 import recall_pb2 as pb
 from recall.v1 import recall_pb2_grpc
 
 _DEFAULT_RETRY = RetryPolicy()
+_NO_CREDENTIALS = Credentials()
 
 
 class RecallClient:
@@ -59,8 +61,9 @@ class RecallClient:
     server it was; `min_sequence` is for writes of others. The wait ends with the deadline.
 
     Every method raises kinds of `RecallError` only. Besides those that a method names, each can raise
-    `UnavailableError` (no connection; the server is starting, stopping or too busy), `DeadlineError` (no answer in
-    time), `NotReadyError` and `TooLargeError`.
+    `UnavailableError` (no connection; the server is starting or stopping, or as `OverloadedError` too busy),
+    `DeadlineError` (no answer in time), `NotReadyError`, `TooLargeError` and, where the server asks for tokens,
+    `UnauthenticatedError`, `PermissionDeniedError` and `QuotaError`.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class RecallClient:
         timeout_seconds: float = 5.0,
         retry: RetryPolicy = _DEFAULT_RETRY,
         reads_own_writes: bool = True,
+        credentials: Credentials = _NO_CREDENTIALS,
     ) -> None:
         """Prepares the connection; it is made with the first call.
 
@@ -79,14 +83,21 @@ class RecallClient:
             timeout_seconds: Deadline of a call that names none.
             retry: How often, and after which pauses, a call is made again where no server could take it.
             reads_own_writes: Whether each call waits for the writes that this client has seen.
+            credentials: Encryption and token. The default has neither.
 
         Raises:
-            ConfigError: There are several targets, and one of them cannot be resolved.
+            ConfigError: There are several targets, and one of them cannot be resolved; a file of the credentials cannot
+                be read; or a token would go to another machine without encryption.
         """
         self._target = target
-        settings = CallSettings(timeout_seconds=timeout_seconds, retry=retry, reads_own_writes=reads_own_writes)
+        settings = CallSettings(
+            timeout_seconds=timeout_seconds,
+            retry=retry,
+            reads_own_writes=reads_own_writes,
+            token=BearerToken(credentials) if credentials.has_token else None,
+        )
         self._calls = Calls(target, settings)
-        self._channel = channel_to(target)
+        self._channel = channel_to(target, credentials)
         self._stub = recall_pb2_grpc.RecallServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 
     def __enter__(self) -> RecallClient:

@@ -10,6 +10,7 @@ import socket
 
 import grpc
 
+from recall.client.credentials import Credentials
 from recall.errors import ConfigError
 
 _OPTIONS = (
@@ -22,17 +23,38 @@ _IN_TURN = (("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}
 _FAMILIES = ((socket.AF_INET, "ipv4"), (socket.AF_INET6, "ipv6"))
 
 
-def channel_to(target: str) -> grpc.Channel:
+def channel_to(target: str, credentials: Credentials) -> grpc.Channel:
     """Returns a channel to `HOST:PORT`, or to several with commas between; it connects with the first call.
 
     Raises:
-        ConfigError: There is none, or there are several and one cannot be resolved.
+        ConfigError: There is none; there are several, and one cannot be resolved; a file of the credentials cannot be read; or a token
+            would be sent without encryption.
     """
     if not target.strip():
         raise ConfigError(f"{target!r} is no address of a server; write HOST:PORT, several with commas between")
-    if "," not in target:
-        return grpc.insecure_channel(target, options=_OPTIONS)
-    return grpc.insecure_channel(_address_list(target.split(",")), options=_OPTIONS + _IN_TURN)
+    targets = target.split(",")
+    credentials.refuse_bare_token(targets)
+    options: tuple[tuple[str, str | int], ...] = _OPTIONS
+    address = target
+    if len(targets) > 1:
+        address, options = _address_list(targets), _OPTIONS + _IN_TURN
+    if not credentials.is_encrypted:
+        return grpc.insecure_channel(address, options=options)
+    name = credentials.server_name or (_common_host(targets) if len(targets) > 1 else None)
+    if name is not None:
+        options += (("grpc.ssl_target_name_override", name),)
+    return grpc.secure_channel(address, credentials.channel_credentials(), options=options)
+
+
+def _common_host(targets: list[str]) -> str:
+    """Returns the host of all targets, which their certificates bear; the list of addresses has no name."""
+    hosts = {target.strip().rpartition(":")[0].strip("[]") for target in targets}
+    if len(hosts) > 1:
+        raise ConfigError(
+            f"{', '.join(sorted(hosts))} are several names, and a channel checks one; "
+            "say with server_name (--tls-server-name) which one all their certificates bear"
+        )
+    return hosts.pop()
 
 
 def _address_list(targets: list[str]) -> str:

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recall.live.config import ServeConfig
+
+
+class TlsConfig(BaseModel):
+    """Encryption of the port; `recall/serving/tls.py` reads the files. Without a certificate there is none.
+
+    Attributes:
+        certificate: PEM file: the certificate of the server, and those between it and its CA.
+        key: PEM file: the key of the certificate, without a passphrase.
+        client_ca: PEM file: the CA of client certificates, which clients must show then (mutual TLS).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the port is encrypted."""
+        return self.certificate is not None
+
+    @model_validator(mode="after")
+    def _refuse_half(self) -> TlsConfig:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; name both files, or neither")
+        if self.client_ca is not None and self.certificate is None:
+            raise ValueError("client_ca needs certificate and key; name all three files")
+        return self
 
 
 class ServerConfig(BaseModel):
     """Everything `recall serve` can be told; `serve.toml` has these names, with the live part as the table `[live]`.
 
     Attributes:
-        host: Address to listen on. The default takes calls from this machine only: there is no authentication.
+        host: Address to listen on. The default takes calls from this machine only: others are
+            refused without `tls` or `plaintext`.
         port: TCP port; 0 takes a free one, which is printed.
         threads: Calls handled at the same time.
         compute_threads: Threads of the arithmetic of one call. One is fastest where calls come side by side.
@@ -21,6 +52,9 @@ class ServerConfig(BaseModel):
         max_message_bytes: Longest request and longest reply.
         max_wait_seconds: Longest wait for `min_sequence` of a call, however far its deadline is.
         grace_seconds: How long calls under way may go on after a stop was asked for.
+        tokens_file: File of the tokens that calls need, see `recall/serving/tokens.py`; None asks for none.
+        tls: Encryption.
+        plaintext: Whether other machines may call without encryption, for example because a proxy on this one encrypts.
         reflection: Whether clients may list services and messages; None means on a loopback address only.
         live: Settings of retrieval, writing and the switch between snapshots.
     """
@@ -36,7 +70,16 @@ class ServerConfig(BaseModel):
     max_wait_seconds: float = Field(default=10.0, gt=0, le=3600)
     grace_seconds: float = Field(default=10.0, ge=0, le=3600)
     reflection: bool | None = None
+    tokens_file: Path | None = None
+    tls: TlsConfig = TlsConfig()
+    plaintext: bool = False
     live: ServeConfig = ServeConfig()
+
+    @model_validator(mode="after")
+    def _refuse_both(self) -> ServerConfig:
+        if self.plaintext and self.tls.is_on:
+            raise ValueError("plaintext and tls exclude each other; set one of them")
+        return self
 
     def is_loopback(self) -> bool:
         """Returns whether only this machine can reach the server."""

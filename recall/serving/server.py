@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -16,10 +15,16 @@ from grpc_reflection.v1alpha import reflection
 
 from recall.errors import ConfigError
 from recall.live.service import RecallSystem
+from recall.serving.admission import BoundedExecutor
+from recall.serving.authorization import MAX_REFUSALS_AT_ONCE, Guard
 from recall.serving.config import ServerConfig, joined_address
 from recall.serving.decoding import RefusesUnreadable
+from recall.serving.health import ListedHealth
+from recall.serving.reload import Refresher
 from recall.serving.servicer import RecallServicer
 from recall.serving.stop import Stop
+from recall.serving.tls import reloaded_certificates, server_credentials
+from recall.serving.tokens import reloaded_tokens
 from recall.v1 import recall_pb2, recall_pb2_grpc
 
 SERVICE_NAME: str = recall_pb2.DESCRIPTOR.services_by_name["RecallService"].full_name
@@ -34,38 +39,47 @@ class RecallServer:
         """Binds the port and starts to listen, NOT_SERVING.
 
         Raises:
-            ConfigError: The address cannot be listened on, for example because another server has it.
+            ConfigError: The address cannot be listened on, for example because another server has it, a file of
+                certificates or tokens cannot be used, or others could call without encryption unasked for.
         """
+        _refuse_unencrypted(config)
         self._config = config
+        self._certificates = reloaded_certificates(config.tls) if config.tls.is_on else None
+        tokens = None if config.tokens_file is None else reloaded_tokens(config.tokens_file)
         self._servicer = RecallServicer(config.max_wait_seconds)
-        self._health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(1, "recall-health")
-        )
+        self._health = ListedHealth((health.OVERALL_HEALTH, SERVICE_NAME))
+        queue = BoundedExecutor(config.threads, config.max_in_flight)
         self._server = grpc.server(
-            ThreadPoolExecutor(config.threads, "recall-rpc"),
-            interceptors=[RefusesUnreadable()],
-            maximum_concurrent_rpcs=config.max_in_flight,
+            queue,
+            interceptors=[RefusesUnreadable(), Guard(queue, tokens)],
+            maximum_concurrent_rpcs=config.max_in_flight + MAX_REFUSALS_AT_ONCE,
             options=_options(config),
         )
         self._register()
-        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.port = self._bind()
         self._server.start()
+        self._refresher = Refresher([value for value in (self._certificates, tokens) if value is not None])
 
     @property
     def address(self) -> str:
         """Host and real port."""
         return joined_address(self._config.host, self.port)
 
+    @property
+    def reload_problems(self) -> tuple[str, ...]:
+        """Files of certificates and tokens that changed and cannot be used, one line each; those of before count."""
+        return self._refresher.problems
+
     def attach(self, system: RecallSystem) -> None:
         """Answers calls from `system` from now on, SERVING."""
         self._servicer.attach(system)
-        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health.set_all(health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
         """Turns NOT_SERVING, refuses new calls, and returns when those under way ended or the grace time is over."""
         self._health.enter_graceful_shutdown()
         self._server.stop(self._config.grace_seconds).wait()
+        self._refresher.close()
 
     def _register(self) -> None:
         recall_pb2_grpc.add_RecallServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]  # generated
@@ -78,7 +92,7 @@ class RecallServer:
         address = self._config.address()
         cure = "stop the server that has it, or choose another with --port (0 takes a free one)"
         try:
-            port = self._server.add_insecure_port(address)
+            port = self._add_port(address)
         except RuntimeError as error:
             raise ConfigError(
                 f"cannot listen on {address}: the address is in use or not of this machine; {cure}"
@@ -87,9 +101,21 @@ class RecallServer:
             raise ConfigError(f"cannot listen on {address}: the address is in use or not of this machine; {cure}")
         return port
 
-    def _set_health(self, state: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in (health.OVERALL_HEALTH, SERVICE_NAME):
-            self._health.set(name, state)
+    def _add_port(self, address: str) -> int:
+        if self._certificates is None:
+            return self._server.add_insecure_port(address)
+        require_client = self._config.tls.client_ca is not None
+        return self._server.add_secure_port(
+            address, server_credentials(self._certificates, require_client=require_client)
+        )
+
+
+def _refuse_unencrypted(config: ServerConfig) -> None:
+    if not (config.is_loopback() or config.tls.is_on or config.plaintext):
+        raise ConfigError(
+            f"host {config.host!r} lets other machines call, and nothing is encrypted: name certificate and key in "
+            "[tls], or listen on 127.0.0.1; where a proxy encrypts, set plaintext = true"
+        )
 
 
 def _options(config: ServerConfig) -> list[tuple[str, int]]:
@@ -97,7 +123,19 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share its calls
         ("grpc.max_receive_message_length", config.max_message_bytes),
         ("grpc.max_send_message_length", config.max_message_bytes),
+        ("grpc.keepalive_time_ms", 60_000),  # a caller that vanished would hold the thread of its call for hours
+        ("grpc.keepalive_timeout_ms", 20_000),
     ]
+
+
+def _warnings(config: ServerConfig) -> list[str]:
+    """Returns what is missing of the protection of a port that others reach."""
+    missing = {
+        "without encryption (plaintext = true)": config.plaintext,
+        "without authentication (neither tokens_file nor tls.client_ca is set)": config.tokens_file is None
+        and config.tls.client_ca is None,
+    }
+    return [] if config.is_loopback() else [what for what, is_missing in missing.items() if is_missing]
 
 
 def serve(
@@ -118,8 +156,8 @@ def serve(
         SystemExit: SIGTERM came before the system was open.
     """
     server = RecallServer(config)
-    if not config.is_loopback():
-        _LOG.warning("%s is reachable from other machines, without encryption or authentication", server.address)
+    for warning in _warnings(config):
+        _LOG.warning("%s can be called from other machines %s", server.address, warning)
     try:
         system = open_system()
     except BaseException:

@@ -1,13 +1,15 @@
 """The only place where errors become gRPC status codes.
 
 Every failed call carries a `google.rpc.Status` in its trailing metadata with `ErrorInfo` (domain `recall.v1`, a reason
-from the table below) and, for a bad request, `BadRequest` with every field violation. The whole status stays below the
+from the table below) and, for a bad request, `BadRequest` with every field violation, for a used-up quota `RetryInfo`.
+The whole status stays below the
 8 KiB that gRPC allows for metadata; what does not fit is counted in a last violation.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -37,8 +39,12 @@ from recall.errors import (
     InvalidRequestError,
     NotFoundError,
     NotReadyError,
+    OverloadedError,
+    PermissionDeniedError,
+    QuotaError,
     RecallError,
     TooLargeError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -60,7 +66,11 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
     (SnapshotDamagedError, grpc.StatusCode.FAILED_PRECONDITION, "SNAPSHOT_DAMAGED"),
     (ArtifactError, grpc.StatusCode.FAILED_PRECONDITION, "MODEL_UNUSABLE"),
     (TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_LARGE"),
+    (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     (UnavailableError, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE"),
+    (QuotaError, grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
+    (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    (PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
     (DeadlineError, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE"),
     (CatalogFullError, grpc.StatusCode.RESOURCE_EXHAUSTED, "CATALOG_FULL"),
     (CatalogBusyError, grpc.StatusCode.UNAVAILABLE, "CATALOG_BUSY"),
@@ -79,6 +89,7 @@ class Failure:
         message: One line for people.
         violations: Field violations of a bad request.
         metadata: Metadata of the `ErrorInfo`.
+        retry_seconds: When the same call may be taken, for the `RetryInfo`; None where that is not known.
     """
 
     code: grpc.StatusCode
@@ -86,6 +97,7 @@ class Failure:
     message: str
     violations: tuple[FieldViolation, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_seconds: float | None = None
 
 
 @contextmanager
@@ -106,9 +118,10 @@ def failure_of(error: Exception) -> Failure:
         return _bad_request(error)
     if isinstance(error, _OPERATOR_ERRORS):
         _LOG.error("%s: %s", type(error).__name__, error)
+    retry_seconds = error.retry_seconds if isinstance(error, QuotaError) else None
     for kind, code, reason in _CODES:
         if isinstance(error, kind):
-            return Failure(code=code, reason=reason, message=str(error))
+            return Failure(code=code, reason=reason, message=str(error), retry_seconds=retry_seconds)
     return _internal(error)
 
 
@@ -137,12 +150,21 @@ def _abort(context: grpc.ServicerContext, failure: Failure) -> NoReturn:
     raise AssertionError("abort_with_status returned")
 
 
+def refusal_of(error: Exception) -> grpc.Status:
+    """Returns the status of an error, ready for `abort_with_status`: of one kind of refusal it is made once."""
+    return rpc_status.to_status(status_of(failure_of(error)))
+
+
 def status_of(failure: Failure) -> status_pb2.Status:
     """Returns `failure` as the rich status that travels in the trailing metadata."""
     info = error_details_pb2.ErrorInfo(reason=failure.reason, domain=ERROR_DOMAIN, metadata=dict(failure.metadata))
     details: list[Message] = [info]
     if failure.violations:
         details.append(_shortened(failure.violations))
+    if failure.retry_seconds is not None:
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(math.ceil(failure.retry_seconds * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(
         code=failure.code.value[0],
         message=_cut(failure.message, _MAX_MESSAGE_BYTES),
