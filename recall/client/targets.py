@@ -27,8 +27,8 @@ def channel_to(target: str, credentials: Credentials) -> grpc.Channel:
     """Returns a channel to `HOST:PORT`, or to several with commas between; it connects with the first call.
 
     Raises:
-        ConfigError: There is none; or there are several, and one cannot be resolved; or a file of the credentials cannot
-            be read; or a token would be sent without encryption.
+        ConfigError: There is none; or there are several, and one cannot be resolved; or a file of the credentials
+            cannot be read; or a token would be sent without encryption.
     """
     if not target.strip():
         raise ConfigError(f"{target!r} is no address of a server; write HOST:PORT, several with commas between")

@@ -70,11 +70,13 @@ class ProjectionConfig(BaseModel):
         return min(self.max_buckets, max(_LEAST_BUCKETS, 1 << (2 * num_tokens - 1).bit_length()))
 
     def rank_within(self, num_rows: int, num_tokens: int) -> int:
-        """Returns the length for a matrix of so many rows and tokens: a quarter of its smaller side within the bound.
+        """Returns the length for a matrix of so many rows and tokens: a sixteenth of its smaller side within the bound.
 
-        The last directions of a matrix are noise, and columns of equal spread would show it as large as the rest.
+        A row then takes part in the fit of the directions that it is projected on by a sixteenth at most on average.
+        With a greater share what is known of it would be read off the directions themselves, and columns of equal
+        spread would show noise as large as the rest.
         """
-        return min(self.rank, max(_LEAST_RANK, min(num_rows, num_tokens) // 4))
+        return min(self.rank, max(_LEAST_RANK, min(num_rows, num_tokens) // 16))
 
 
 class TowerConfig(BaseModel):

@@ -70,7 +70,9 @@ def test_sizes_and_codes_are_those_of_known_users(model: EmbeddingModel) -> None
 
 
 def test_rank_follows_from_the_data(model: EmbeddingModel) -> None:
-    assert _encoder(model).projection.rank == 4  # 19 users with an interaction, a quarter of them
+    assert _encoder(model).projection.rank == 4  # 19 users with an interaction: the least there is
+    assert model.config.audience_projection.rank_within(20_000, 1_600) == 100
+    assert model.config.audience_projection.rank_within(20_000, 50_000) == 512
 
 
 def test_artifact_keeps_the_encoding(model: EmbeddingModel, data: TrainingData, tmp_path) -> None:
