@@ -8,6 +8,7 @@ and is not computed where its deadline has passed by then, or the caller has gon
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
@@ -35,18 +36,19 @@ MAX_REFUSALS_AT_ONCE = 1_024
 _HEADER = "authorization"
 _SCHEME = "bearer"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stubs alone
-_Answer: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
+_Answer: TypeAlias = Callable[..., Any]
 
 
 class _InPool:
     """A behaviour with threads of its own, which wrappers keep that copy its `__dict__`, as functools.wraps does."""
 
     def __init__(self, answer: _Answer, pool: ThreadPoolExecutor) -> None:
+        functools.update_wrapper(self, answer)  # for what else gRPC looks for
         self._answer = answer
         self.experimental_thread_pool = pool  # the name that gRPC looks for
 
-    def __call__(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return self._answer(request, context)
+    def __call__(self, request: Any, context: grpc.ServicerContext, *send: Callable[[Any], None]) -> Any:
+        return self._answer(request, context, *send)
 
 
 class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
@@ -109,15 +111,13 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
     def _set_aside(self, handler: _Handler | None) -> _Handler | None:
         if handler is None:
             return None
+        codecs = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _InPool(handler.unary_unary, self._aside), handler.request_deserializer, handler.response_serializer
-            )
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                _InPool(handler.stream_stream, self._aside), handler.request_deserializer, handler.response_serializer
-            )
-        return handler  # a watch of health, which has a thread of its own already
+            return grpc.unary_unary_rpc_method_handler(_InPool(handler.unary_unary, self._aside), *codecs)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(_InPool(handler.unary_stream, self._aside), *codecs)
+        assert handler.stream_stream is not None
+        return grpc.stream_stream_rpc_method_handler(_InPool(handler.stream_stream, self._aside), *codecs)
 
 
 def _bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:

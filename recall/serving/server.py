@@ -19,7 +19,7 @@ from recall.serving.admission import BoundedExecutor
 from recall.serving.authorization import MAX_REFUSALS_AT_ONCE, Guard
 from recall.serving.config import ServerConfig, joined_address
 from recall.serving.decoding import RefusesUnreadable
-from recall.serving.health import ListedHealth
+from recall.serving.health import ServedHealth
 from recall.serving.reload import Refresher
 from recall.serving.servicer import RecallServicer
 from recall.serving.stop import Stop
@@ -47,7 +47,7 @@ class RecallServer:
         self._certificates = reloaded_certificates(config.tls) if config.tls.is_on else None
         tokens = None if config.tokens_file is None else reloaded_tokens(config.tokens_file)
         self._servicer = RecallServicer(config.max_wait_seconds)
-        self._health = ListedHealth((health.OVERALL_HEALTH, SERVICE_NAME))
+        self._health = ServedHealth((health.OVERALL_HEALTH, SERVICE_NAME))
         queue = BoundedExecutor(config.threads, config.max_in_flight)
         self._server = grpc.server(
             queue,
@@ -73,11 +73,11 @@ class RecallServer:
     def attach(self, system: RecallSystem) -> None:
         """Answers calls from `system` from now on, SERVING."""
         self._servicer.attach(system)
-        self._health.set_all(health_pb2.HealthCheckResponse.SERVING)
+        self._health.set(health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
         """Turns NOT_SERVING, refuses new calls, and returns when those under way ended or the grace time is over."""
-        self._health.enter_graceful_shutdown()
+        self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
         self._server.stop(self._config.grace_seconds).wait()
         self._refresher.close()
 

@@ -272,11 +272,6 @@ def test_streams_that_cannot_be_read_are_refused_and_do_not_keep_the_server_from
     assert not stopping.is_alive()
 
 
-def test_health_lists_its_states_to_everyone(channel: grpc.Channel) -> None:
-    listed = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest(), timeout=30).statuses
-    assert {name: state.status for name, state in listed.items()} == {"": 1, SERVICE.full_name: 1}
-
-
 def test_reflection_streams_that_stay_open_take_no_thread_of_a_handler(
     start_server: Callable[..., RecallServer], system: RecallSystem
 ) -> None:
