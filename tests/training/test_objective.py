@@ -14,6 +14,7 @@ from torch import Tensor
 from training.config import LossConfig, TrainConfig
 from training.dataset import TrainingData
 from training.draws import LogQ, StepDraws
+from training.frequency import StreamFrequency
 from training.loss import corrected_scores, sampled_softmax
 from training.objective import Objective, StepRows
 
@@ -170,6 +171,19 @@ def test_state_goes_on_where_it_was(choice: str, make: Make, checkerboard_data: 
     for seed in range(3, 5):
         step = _step(checkerboard_data, seed)
         assert whole.loss(*step).item() == resumed.loss(*step).item()
+
+
+def test_stream_counts_the_positives_of_each_step_and_no_other_items(
+    make: Make, checkerboard_data: TrainingData
+) -> None:
+    objective = make(frequency="stream")
+    stream = StreamFrequency(cells=LossConfig().frequency_cells, rate=LossConfig().frequency_rate)
+    for seed in range(2):
+        step = _step(checkerboard_data, seed)
+        objective.loss(*step)
+        stream.see(step[2].items[step[2].targets].astype(np.uint64))
+    for name, array in stream.state().items():
+        np.testing.assert_array_equal(objective.state()[f"frequency.{name}"].numpy(), array)
 
 
 def test_choices_make_a_difference(make: Make, checkerboard_data: TrainingData) -> None:
