@@ -1,4 +1,4 @@
-"""What is stored of users, read for many at a time: each statement that a recall waits for costs it a turn of Python."""
+"""What is stored of users, read for many at a time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from recall.schema import FeatureMap
 
 _IDS_PER_STATEMENT = 256
 _EVENTS_AT_ONCE = 512
+_READ = json.JSONDecoder().raw_decode
 _EVENTS = "SELECT item_id FROM interactions WHERE user_id = {} ORDER BY timestamp DESC, insertion DESC"
 
 
@@ -40,10 +41,10 @@ def stored_histories(connection: sqlite3.Connection, user_ids: Sequence[str], li
     found: dict[str, tuple[str, ...]] = {}
     latest = f"SELECT json_group_array(item_id) FROM ({_EVENTS.format('wanted.user_id')} LIMIT {_EVENTS_AT_ONCE})"
     for some in _parts(user_ids):
-        # One row a user: SQLite lets other threads run with each row that it gives.
+        # One row a user: with each row that SQLite gives, this thread has to wait for its turn of Python again.
         query = f"WITH wanted(user_id) AS (VALUES {_marks('(?)', some)}) SELECT user_id, ({latest}) FROM wanted"
         for user_id, joined in connection.execute(query, some).fetchall():
-            item_ids = json.loads(joined)
+            item_ids, _ = _READ(joined)
             is_whole = len(item_ids) < _EVENTS_AT_ONCE
             found[user_id] = _last(item_ids if is_whole else _events(connection, user_id), limit)
     return found

@@ -131,7 +131,7 @@ class RecallSystem:
         return self.generation.model.dim
 
     def recall(self, query: RecallQuery) -> Result:
-        """Returns the best items for a user, together with whatever is asked at the same time; see `Retriever.recall`."""
+        """Returns the best items for a user, in one go with what is asked meanwhile; see `Retriever.recall`."""
         generation = self.generation
         self._retriever.check(generation, [query])  # before it has neighbours
         result = self._joined.ask(query) if joins(query) else self._answered([query])[0]

@@ -9,7 +9,7 @@ from recall.schema import FeatureMap
 
 
 class UserStore(Protocol):
-    """What is stored of users; the catalogue is one. Users are asked for together: a statement costs more than a row."""
+    """What is stored of users, who are asked for together; the catalogue is one."""
 
     def features_of(self, user_ids: Sequence[str]) -> Mapping[str, FeatureMap]:
         """Returns raw features of those users that are known, by id."""

@@ -132,10 +132,9 @@ def test_many_threads_get_their_own_answers(pool):
         try:
             return batching.ask(question)
         except ValueError as error:
-            assert str(error) == f"[{question}]"
-            return -1
+            return -1 if str(error) == f"[{question}]" else 0
 
-    assert list(pool.map(ask, range(2_000))) == [-1 if n % 97 == 0 else 2 * n for n in range(2_000)]
+    assert list(pool.map(ask, range(1, 2_000))) == [-1 if n % 97 == 0 else 2 * n for n in range(1, 2_000)]
     assert max(sizes) <= 8
 
 
