@@ -67,6 +67,13 @@ def contains(bitmap: RowBitmap, row: int) -> bool:
     return bool(bitmap[row >> 3] >> (row & 7) & 1)
 
 
+def of_rows(bitmap: RowBitmap, rows: RowArray) -> NDArray[np.bool_]:
+    """Returns which of some rows are in the bitmap, [len(rows)] bool; a negative row is in none."""
+    bits = bitmap.take(rows >> 3, mode="clip") >> (rows & 7) & 1
+    present: NDArray[np.bool_] = bits.astype(np.bool_) & (rows >= 0)
+    return present
+
+
 def count(bitmap: RowBitmap, num_rows: int) -> int:
     """Returns how many rows below `num_rows` are in the bitmap."""
     whole = int(np.bitwise_count(bitmap[: num_rows >> 3]).sum(dtype=np.int64))

@@ -19,6 +19,7 @@ from index.filtering import KeptBitmaps
 from index.flat import FlatIndex
 from index.fresh import FreshPart, NewRows
 from index.fused import FusedRows
+from index.id_rows import IdRows
 from index.protocols import FloatArray, RowArray, RowBitmap, VectorIndex
 from index.sparse import ScannedBags, SparseIndex
 from index.subset import Subset
@@ -49,6 +50,7 @@ class View:
     Attributes:
         item_ids: Ids of the base rows, ascending.
         id_array: The same, as an array.
+        id_rows: The row of each.
         base: The immutable index over the base rows.
         exact: Exhaustive search over the same rows.
         content: Bags of the same rows, None where items have vectors alone.
@@ -66,6 +68,7 @@ class View:
 
     item_ids: Sequence[str]
     id_array: IdArray
+    id_rows: IdRows
     base: VectorIndex
     exact: FlatIndex
     content: SparseIndex | None
@@ -111,8 +114,12 @@ class View:
 
     def locate(self, item_ids: Sequence[str]) -> Located:
         """Looks items up; those that are not held are left out."""
-        fresh = np.array([self.fresh_row(item_id) for item_id in item_ids], dtype=np.int64)
-        base = np.array([self.base_row(item_id) for item_id in item_ids], dtype=np.int64)
+        base = self.id_rows.find(item_ids)
+        if self.num_base_live < self.base.num_rows:
+            base[~bitmap.of_rows(self.base_live, base)] = -1
+        fresh = np.full(len(item_ids), -1, dtype=np.int64)
+        if self.num_fresh_live:
+            fresh[:] = [self.fresh_row(item_id) for item_id in item_ids]
         places = np.flatnonzero((fresh >= 0) | (base >= 0))
         return Located(places, fresh[places], base[places])
 
@@ -215,6 +222,7 @@ def empty_view(
     return View(
         item_ids=item_ids,
         id_array=np.array(item_ids, dtype=object),
+        id_rows=IdRows(item_ids),
         base=base,
         exact=exact,
         content=content,

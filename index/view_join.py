@@ -111,9 +111,11 @@ class Parts:
 
 
 def _kept(item_ids: list[str], scores: FloatArray, k: int, banned: frozenset[str]) -> Hits:
-    if banned and not banned.isdisjoint(item_ids):
-        kept = [place for place, item_id in enumerate(item_ids) if item_id not in banned]
-        item_ids, scores = [item_ids[place] for place in kept], scores[kept]
+    gone = banned.intersection(item_ids) if banned else banned
+    if gone:
+        kept = np.ones(len(item_ids), dtype=np.bool_)
+        kept[[item_ids.index(item_id) for item_id in gone]] = False
+        item_ids, scores = [item_id for item_id in item_ids if item_id not in gone], scores[kept]
     if len(item_ids) > k:
         item_ids, scores = item_ids[:k], scores[:k]
     return Hits(item_ids, scores)

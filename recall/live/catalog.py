@@ -21,8 +21,9 @@ from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile, create_file
 from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
-from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, rows_of, user_features
+from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, rows_of
 from recall.live.catalog_upkeep import CatalogUpkeep
+from recall.live.catalog_users import stored_features, stored_histories
 from recall.live.catalog_writes import (
     CatalogWrite,
     Changed,
@@ -287,16 +288,16 @@ class Catalog:
         Raises:
             CatalogError: The user's row is damaged.
         """
+        return self.features_of([user_id]).get(user_id)
+
+    def features_of(self, user_ids: Sequence[str]) -> dict[str, FeatureMap]:
+        """Returns the raw features of those users that are known.
+
+        Raises:
+            CatalogError: The row of one is damaged.
+        """
         with self._file.reading() as connection:
-            query = "SELECT CAST(payload AS BLOB), checksum FROM users WHERE user_id = ?"
-            row = connection.execute(query, (user_id,)).fetchone()
-        if row is None:
-            return None
-        features = user_features(user_id, *row)
-        if features is None:
-            cure = "load the users again"
-            raise CatalogError(f"{self.path}: the row of user {user_id!r} is damaged, its checksum is wrong; {cure}")
-        return features
+            return stored_features(connection, user_ids, self.path)
 
     def add_interactions(self, interactions: Sequence[InteractionRecord]) -> int:
         """Appends events in one transaction, which takes no sequence number: for loading.
@@ -309,17 +310,12 @@ class Catalog:
 
     def history(self, user_id: str, limit: int) -> tuple[str, ...]:
         """Returns the last `limit` distinct items of a user, oldest first: by time, then by insertion."""
-        latest: dict[str, None] = {}
+        return self.histories([user_id], limit)[user_id]
+
+    def histories(self, user_ids: Sequence[str], limit: int) -> dict[str, tuple[str, ...]]:
+        """Returns the same of each user, empty for an unknown one."""
         with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT item_id FROM interactions WHERE user_id = ? ORDER BY timestamp DESC, insertion DESC", (user_id,)
-            )
-            for (item_id,) in rows:
-                if len(latest) >= limit:
-                    break
-                latest[item_id] = None
-            rows.close()
-        return tuple(reversed(latest))
+            return stored_histories(connection, user_ids, limit)
 
     def audiences(self, item_ids: Sequence[str]) -> list[tuple[str, ...]]:
         """Returns the distinct users who interacted with each item, ascending; nobody for an unknown item."""

@@ -39,6 +39,8 @@ class ServeConfig(BaseModel):
     """How a serving process answers, and follows its catalogue and its snapshots.
 
     Attributes:
+        batch: Most recalls that are answered in one go; those come together that wait at the same time, and none waits
+            for others to come. 1 answers each by itself. See `recall.live.batching`.
         follow_interval_seconds: Time between two looks for writes of other processes.
         watch_interval_seconds: Time between two looks at which snapshot is current.
         switch_retry_seconds: Time until a current snapshot that could not be loaded is tried again.
@@ -71,6 +73,7 @@ class ServeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    batch: int = Field(default=64, ge=1, le=512)
     follow_interval_seconds: float = Field(default=0.2, gt=0)
     watch_interval_seconds: float = Field(default=0.5, gt=0)
     switch_retry_seconds: float = Field(default=60.0, gt=0)

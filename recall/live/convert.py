@@ -182,6 +182,11 @@ def check_size(size_bytes: int, *, path: str) -> list[FieldViolation]:
     return [FieldViolation(field=path, description=text)]
 
 
+def is_id(value: str) -> bool:
+    """Returns whether `check_id` finds nothing wrong."""
+    return 0 < len(value.encode()) <= MAX_ID_BYTES
+
+
 def check_id(value: str, *, path: str) -> list[FieldViolation]:
     """Returns what is wrong with an item or user id: it must have 1 to 512 bytes of UTF-8."""
     size_bytes = len(value.encode())

@@ -46,8 +46,16 @@ class FolderUsers:
         """Returns the raw features of a user, or None for one without a row."""
         return self._features.get(user_id)
 
+    def features_of(self, user_ids: Sequence[str]) -> dict[str, FeatureMap]:
+        """Returns the raw features of those users that have a row, by id."""
+        return {user_id: self._features[user_id] for user_id in user_ids if user_id in self._features}
+
+    def histories(self, user_ids: Sequence[str], limit: int) -> dict[str, tuple[str, ...]]:
+        """Returns the last `limit` distinct items of each user, oldest first: by time, then in file order."""
+        return {user_id: self.history(user_id, limit) for user_id in user_ids}
+
     def history(self, user_id: str, limit: int) -> tuple[str, ...]:
-        """Returns the last `limit` distinct items of a user, oldest first: by time, then in file order."""
+        """Returns the same of one user."""
         start, end = self._bounds.get(user_id, (0, 0))
         latest = dict.fromkeys(reversed(self._items[start:end].to_list()))
         return tuple(reversed(list(latest)[:limit]))

@@ -17,6 +17,9 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 """Most items that a server returns to one question."""
 
+MOST_JOINED = 1_000
+"""Longest list that a query may ask for to be answered together with others."""
+
 
 def limit_violations(limit: int) -> list[FieldViolation]:
     """Returns what is wrong with the limit of a request; 0 stands for the default."""
@@ -75,6 +78,12 @@ class RecallQuery:
     filter: Condition | None = None
     attributes: tuple[str, ...] = ()
     channels: tuple[Channel, ...] = ()
+
+
+def joins(query: RecallQuery) -> bool:
+    """Returns whether a query is quick enough to be answered in one go with others, which wait for each other then."""
+    alone = query.exact or query.candidates is not None or query.channels or query.filter is not None
+    return not alone and query.limit <= MOST_JOINED
 
 
 class SimilarBy(Enum):

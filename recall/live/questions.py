@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import compress
 
 import numpy as np
 
 from index.conditions import Condition
-from index.live import LiveIndex
 from index.protocols import FloatArray, SearchOptions
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.attributes import checked_filter, returned_attributes
@@ -61,6 +61,8 @@ def check_queries(generation: Generation, queries: Sequence[RecallQuery], *, pat
     """
     violations: list[FieldViolation] = []
     for position, query in enumerate(queries):
+        if _is_plain(query):
+            continue
         found = [
             *_feature_violations(generation, query),
             *_refused(partial(checked_filter, generation, query.filter)),
@@ -90,12 +92,11 @@ def questions_of(
     Raises:
         CatalogError: What is stored of a user cannot be read.
     """
-    histories = [_history(query, users) for query in queries]
-    recent = [_recent(generation, query, h) for query, h in zip(queries, histories, strict=True)]
-    vectors = _gathered(generation.index, recent)
+    histories, features = _histories(queries, users), _features(generation, queries, users)
+    recent = _recent(generation, queries, histories)
     questions = []
-    for query, history, read, known in zip(queries, histories, recent, vectors, strict=True):
-        user = UserInput(user_id=query.user_id, features=_features(generation, query, users), history=known)
+    for query, history, described, (read, known) in zip(queries, histories, features, recent, strict=True):
+        user = UserInput(user_id=query.user_id, features=described, history=known)
         exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
         options = SearchOptions(
             exclude=exclude,
@@ -107,6 +108,11 @@ def questions_of(
         question = Question(query=query, user=user, history=history, recent=read, options=options, answered_from=source)
         questions.append(question)
     return questions
+
+
+def _is_plain(query: RecallQuery) -> bool:
+    """Returns whether nothing of a query has to fit what is served."""
+    return query.features is None and query.vector is None and query.filter is None and not query.attributes
 
 
 def _feature_violations(generation: Generation, query: RecallQuery) -> list[FieldViolation]:
@@ -129,36 +135,41 @@ def _fits(vector: FloatArray, dim: int) -> bool:
     return vector.shape == (dim,) and bool(np.isfinite(vector).all() and vector.any())
 
 
-def _history(query: RecallQuery, users: UserStore | None) -> tuple[str, ...]:
-    if query.history is not None or query.user_id is None or users is None:
-        return query.history or ()
-    return users.history(query.user_id, _MAX_STORED_HISTORY)
+def _histories(queries: Sequence[RecallQuery], users: UserStore | None) -> list[tuple[str, ...]]:
+    """Returns the whole history of each query, oldest first, given or stored."""
+    asked = [q.user_id for q in queries if q.history is None and q.user_id is not None]
+    stored = users.histories(asked, _MAX_STORED_HISTORY) if users is not None and asked else {}
+    return [stored.get(q.user_id or "", ()) if q.history is None else q.history for q in queries]
 
 
-def _features(generation: Generation, query: RecallQuery, users: UserStore | None) -> FeatureMap:
-    if query.vector is not None:
-        return {}
-    features = query.features
-    if features is None and users is not None and query.user_id is not None:
-        features = users.get_user(query.user_id)
-    # What does not fit this model is as good as missing: where it was given, it was refused before.
-    return known_features(generation.model.schema.user_features, features or {}).features
+def _features(generation: Generation, queries: Sequence[RecallQuery], users: UserStore | None) -> list[FeatureMap]:
+    """Returns the features of each query's user that the model reads, given or stored."""
+    asked = [q.user_id for q in queries if q.features is None and q.vector is None and q.user_id is not None]
+    stored = users.features_of(asked) if users is not None and asked else {}
+    specs = generation.model.schema.user_features
+    known: list[FeatureMap] = []
+    for query in queries:
+        features = stored.get(query.user_id or "", {}) if query.features is None else query.features
+        # What does not fit this model is as good as missing: where it was given, it was refused before.
+        known.append({} if query.vector is not None else known_features(specs, features).features)
+    return known
 
 
-def _recent(generation: Generation, query: RecallQuery, history: tuple[str, ...]) -> list[str]:
-    """Returns the latest items of the history that the index holds, oldest first."""
-    max_history = generation.model.max_history
-    if query.vector is not None or max_history <= 0:
-        return []
-    return [item_id for item_id in history if item_id in generation.index][-max_history:]
-
-
-def _gathered(index: LiveIndex, histories: Sequence[Sequence[str]]) -> list[FloatArray]:
-    """Returns the vectors of each history, [num_held, dim], read in one call."""
-    vectors, held = index.gather([item_id for history in histories for item_id in history])
-    owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])[held]
-    ends = np.cumsum(np.bincount(owners, minlength=len(histories)))
-    return np.split(vectors, ends[:-1])
+def _recent(
+    generation: Generation, queries: Sequence[RecallQuery], histories: Sequence[Sequence[str]]
+) -> list[tuple[list[str], FloatArray]]:
+    """Returns the latest items of each history that the index holds, oldest first, with their vectors, [n, dim]."""
+    most = generation.model.max_history
+    read = [() if q.vector is not None or most <= 0 else h for q, h in zip(queries, histories, strict=True)]
+    vectors, held = generation.index.gather([item_id for history in read for item_id in history])
+    recent, start, first = [], 0, 0
+    for history in read:
+        kept = list(compress(history, held[start : start + len(history)].tolist()))
+        start, end = start + len(history), first + len(kept)
+        latest = kept[-most:] if kept else kept
+        recent.append((latest, vectors[end - len(latest) : end]))
+        first = end
+    return recent
 
 
 def _source(generation: Generation, query: RecallQuery, user: UserInput) -> AnsweredFrom:

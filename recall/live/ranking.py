@@ -11,7 +11,7 @@ from functools import partial
 
 from index.live import LiveIndex
 from index.live_view import LiveView
-from index.protocols import Hits
+from index.protocols import Hits, SearchOptions
 from recall.live.exploration import Searches, with_unseen, worth_widening
 from recall.live.generation import Generation
 from recall.live.popularity import Popularity
@@ -45,7 +45,7 @@ class Ranking:
         found: dict[int, Hits] = {}
         for limit, places in by_limit.items():  # one call a limit: an answer never depends on its neighbours' limits
             some = [asked[place] for place in places]
-            options = [replace(users.options[position], exact=exact) for position, exact in some]
+            options = [_asked(users.options[position], exact=exact) for position, exact in some]
             found.update(zip(places, self._ranked(users.take([p for p, _ in some], options), limit), strict=True))
         return [found[place] for place in range(len(asked))]
 
@@ -75,3 +75,7 @@ class Ranking:
         """Returns the unseen items where the lists are to have some and there are any."""
         unseen = self.generation.index.subset() if self.fresh_share else None
         return unseen if unseen is not None and unseen.num_items else None
+
+
+def _asked(options: SearchOptions, *, exact: bool) -> SearchOptions:
+    return options if options.exact == exact else replace(options, exact=exact)

@@ -59,6 +59,11 @@ class Retriever:
         users = None if self._users is None else RememberedUsers(self._users)
         return Retriever(users, fresh_share=self._fresh_share, clock=lambda: now)
 
+    def check(self, generation: Generation, queries: Sequence[RecallQuery], *, path: str = "") -> None:
+        """Checks what `recall` checks first, and raises what it raises for that."""
+        check_channels(generation, queries)
+        check_queries(generation, queries, path=path)
+
     def recall(self, generation: Generation, queries: Sequence[RecallQuery], *, path: str = "") -> list[Result]:
         """Returns the best items for each query; fewer than its limit only where fewer are eligible.
 
@@ -73,8 +78,7 @@ class Retriever:
                 and the model has no sparse part.
             CatalogError: What is stored of a user cannot be read.
         """
-        check_channels(generation, queries)
-        check_queries(generation, queries, path=path)
+        self.check(generation, queries, path=path)
         return generation.windows.honoured(self._clock(), partial(self._recall, self._ready(generation), queries))
 
     def explain(

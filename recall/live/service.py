@@ -13,6 +13,7 @@ from recall.live.advisor import Evidence, advice_of
 from recall.live.attributes import stored_attributes
 from recall.live.audit import RecallAudit
 from recall.live.barriers import ItemFacts
+from recall.live.batching import Batching
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.explanation import Explanation
@@ -21,7 +22,7 @@ from recall.live.ingest import Ingest
 from recall.live.lag import Lag
 from recall.live.listing import MAX_PAGE_BYTES, ItemPage, PageQuery, page_token
 from recall.live.periodic import Periodic
-from recall.live.query import RecallQuery, Result, SimilarQuery
+from recall.live.query import RecallQuery, Result, SimilarQuery, joins
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.retriever import Retriever
 from recall.live.status import Reports, Status, status_of
@@ -74,6 +75,7 @@ class RecallSystem:
         self._vacuum = Vacuum(catalog, config=config)
         self._audit = RecallAudit(lambda: self.generation, config)
         self._audit.start()
+        self._joined = Batching(self._answered, most=config.batch)
         self._lag = Lag()
         self._follow_error = ""
         self._following = Periodic(
@@ -134,8 +136,10 @@ class RecallSystem:
         return self.generation.model.dim
 
     def recall(self, query: RecallQuery) -> Result:
-        """Returns the best items for a user; see `Retriever.recall`."""
-        (result,) = self._audit.answered(self._retriever, self.generation, [query])
+        """Returns the best items for a user, in one go with what is asked meanwhile; see `Retriever.recall`."""
+        generation = self.generation
+        self._retriever.check(generation, [query])  # before it has neighbours
+        result = self._joined.ask(query) if joins(query) else self._answered([query])[0]
         return self._with_stored_attributes(query, result)
 
     def recall_batch(self, queries: Sequence[RecallQuery]) -> list[Result]:
@@ -255,6 +259,9 @@ class RecallSystem:
         self._upkeep.close(timeout_seconds=_CLOSE_SECONDS)
         self._audit.close(timeout_seconds=_CLOSE_SECONDS)
         self._catalog.close()
+
+    def _answered(self, queries: Sequence[RecallQuery]) -> list[Result]:
+        return self._audit.answered(self._retriever, self.generation, queries)
 
     def _with_stored_attributes(self, query: RecallQuery | SimilarQuery, result: Result) -> Result:
         """Fills in from the catalogue what an index of a snapshot from before there were attributes lacks."""

@@ -14,6 +14,7 @@ value 2j = ((h mod 2^32) * m) >> 32, value 2j + 1 = ((h >> 32) * m) >> 32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -58,8 +59,7 @@ class HashFamily:
 
     def seeds(self) -> IdArray:
         """Returns the seed of each pair of functions, [k / 2] uint64."""
-        seeds = [mix64(self.seed + (pair + 1) * _GOLDEN_GAMMA) for pair in range(self.k // 2)]
-        return np.array(seeds, dtype=np.uint64)
+        return _seeds(self.seed, self.k // 2)
 
     def hashes(self, ids: IdArray) -> NDArray[np.int64]:
         """Returns the hash values of `ids`, [num_ids, k] int64 in [0, m)."""
@@ -82,6 +82,13 @@ class HashFamily:
         kernel = _pool_uniform if self.distribution == "uniform" else _pool_gaussian
         kernel(bags.tokens, bags.weights, bags.offsets, self.seeds(), np.uint64(self.m), out)
         return out
+
+
+@cache  # of the few families of a process; anew they take longer than the codes of a hundred ids
+def _seeds(seed: int, num_pairs: int) -> IdArray:
+    seeds = np.array([mix64(seed + (pair + 1) * _GOLDEN_GAMMA) for pair in range(num_pairs)], dtype=np.uint64)
+    seeds.setflags(write=False)
+    return seeds
 
 
 def mix64(value: int) -> int:

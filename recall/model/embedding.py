@@ -22,6 +22,9 @@ from recall.model.towers import ItemTower, Towers, UserTower
 from recall.schema import DataSchema, FeatureMap
 
 _BATCH = 1024
+_LEAST_USERS = 16
+"""Rows of a batch of users at least, the last one repeated: with fewer, products take other kernels, and the same user
+gets other last bits. So a user's vector does not depend on who else is asked for at that moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +134,7 @@ class EmbeddingModel:
     def embed_prepared_items(self, rows: PreparedRows) -> NDArray[np.float32]:
         """Returns the learned vectors of already prepared items, [n, config.dim] float32, of length 1."""
         out = np.empty((len(rows.id_hashes), self.config.dim), dtype=np.float32)
-        self.towers.eval()  # BatchNorm must use what it learned, not this batch.
+        self._freeze()
         with torch.inference_mode():
             for start in range(0, len(out), _BATCH):
                 batch = rows.take(np.arange(start, min(start + _BATCH, len(out))))
@@ -161,13 +164,15 @@ class EmbeddingModel:
                 [n, config.latest, config.dim], see `LatestPool`.
         """
         out = np.empty((len(rows.id_hashes), self.config.dim), dtype=np.float32)
-        self.towers.eval()
+        self._freeze()
         with torch.inference_mode():
             for start in range(0, len(out), _BATCH):
-                batch = rows.take(np.arange(start, min(start + _BATCH, len(out))))
-                pooled = torch.from_numpy(history[start : start + _BATCH]).to(self.device)
-                vectors: torch.Tensor = self.towers.user(self.users.tower_input(batch, self.device), pooled)
-                out[start : start + _BATCH] = vectors.cpu().numpy()
+                size = min(_BATCH, len(out) - start)
+                places = np.minimum(np.arange(start, start + max(size, _LEAST_USERS)), len(out) - 1)
+                pooled = torch.from_numpy(history[places]).to(self.device)
+                batch = self.users.tower_input(rows.take(places), self.device)
+                vectors: torch.Tensor = self.towers.user(batch, pooled)
+                out[start : start + size] = vectors[:size].cpu().numpy()
         return out
 
     def knows_user(self, user_id: str) -> bool:
@@ -196,10 +201,15 @@ class EmbeddingModel:
             return newest_first(histories, self.config.latest, self.config.dim)
         return _means(histories, self.config.dim)
 
+    def _freeze(self) -> None:
+        """Has BatchNorm use what it learned, and not the batch."""
+        if self.towers.training:  # telling every layer takes as long as some of them
+            self.towers.eval()
+
 
 def _means(histories: Sequence[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
     means = np.zeros((len(histories), dim), dtype=np.float32)
     for row, history in enumerate(histories):
         if len(history):
-            means[row] = history.mean(axis=0, dtype=np.float32)
+            means[row] = np.add.reduce(history, axis=0, dtype=np.float32) / np.float32(len(history))
     return means

@@ -182,7 +182,8 @@ class FeatureEncoder:
             own_tokens: [len(rows)] uint64, the token of each row's own id; 0 or None for none.
         """
         counted = self._counted(rows, own_tokens)
-        return self._encoded(rows, self._weighted(counted, fitted=self.projection is not None))
+        read = self._weighted(counted, fitted=self.projection is not None) if self.has_content else counted
+        return self._encoded(rows, read)
 
     def encode_with_bags(
         self, rows: Sequence[FeatureMap], own_tokens: IdArray | None = None
@@ -208,6 +209,9 @@ class FeatureEncoder:
 
     def _counted(self, rows: Sequence[FeatureMap], own_tokens: IdArray | None) -> Bags:
         """Returns the rows' hashed tokens, weighted by how often each stands there."""
+        if not self.has_content and own_tokens is None:
+            none = np.zeros(len(rows) + 1, dtype=np.int64)
+            return Bags(tokens=np.empty(0, np.uint64), weights=np.empty(0, np.float32), offsets=none)
         bags = _bags(self.specs, rows, own_tokens, self.set_limit)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(bag) for bag in bags], out=offsets[1:])

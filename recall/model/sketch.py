@@ -13,6 +13,7 @@ as unseen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ DEPTH = 10
 _CELLS_PER_KEY = 4
 _LEVELS_PER_DOUBLING = 8
 _MIN_WIDTH = 64
+_FEW_KEYS = 1 << 12
+_ROWS = np.arange(DEPTH)[:, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +64,7 @@ class CountSketch:
     def counts(self, keys: IdArray) -> NDArray[np.float32]:
         """Returns estimated counts, [num_keys] float32; 0 for a key never counted (but see the module's bound)."""
         cells = _cells(keys, self.seed, self.levels.shape[1])
-        lowest = np.full(len(keys), 255, dtype=np.uint8)
-        for row in range(DEPTH):
-            lowest = np.minimum(lowest, self.levels[row, cells[row]])
+        lowest = self.levels[_ROWS, cells].min(axis=0)
         estimate = np.exp2((lowest.astype(np.float32) - 1) / _LEVELS_PER_DOUBLING)
         return np.where(lowest == 0, np.float32(0), estimate).astype(np.float32)
 
@@ -76,8 +77,17 @@ def _levels(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _cells(keys: IdArray, seed: int, width: int) -> NDArray[np.int64]:
     """Returns the cell of each key in each row, [DEPTH, num_keys]."""
-    cells = np.empty((DEPTH, len(keys)), dtype=np.int64)
-    for row in range(DEPTH):
-        hashes = mixed(keys ^ np.uint64(mix64(seed * DEPTH + row + 1)))
-        cells[row] = ((hashes >> np.uint64(32)) * np.uint64(width)) >> np.uint64(32)
+    seeds, cells = _row_seeds(seed), np.empty((DEPTH, len(keys)), dtype=np.int64)
+    rows = DEPTH if len(keys) <= _FEW_KEYS else 1  # of few keys all rows at once, of many no array of them all
+    for row in range(0, DEPTH, rows):
+        hashes = mixed(keys ^ seeds[row : row + rows])
+        cells[row : row + rows] = ((hashes >> np.uint64(32)) * np.uint64(width)) >> np.uint64(32)
     return cells
+
+
+@cache
+def _row_seeds(seed: int) -> IdArray:
+    """Returns what tells the hashes of the rows apart, [DEPTH, 1] uint64."""
+    seeds = np.array([[mix64(seed * DEPTH + row + 1)] for row in range(DEPTH)], dtype=np.uint64)
+    seeds.setflags(write=False)
+    return seeds

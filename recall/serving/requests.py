@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from index.conditions import Condition
 from recall.errors import FieldViolation, InvalidRequestError
 from recall.live.attributes import indexed_columns
-from recall.live.convert import check_id, features_from_message, item_from_message
+from recall.live.convert import check_id, features_from_message, is_id, item_from_message
 from recall.live.listing import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageQuery, page_start
 from recall.live.query import DEFAULT_LIMIT, RecallQuery, SimilarBy, SimilarQuery, limit_violations
 from recall.live.wire_enums import SIMILAR_BY, by_number
-from recall.schema import DataSchema
+from recall.schema import DataSchema, FeatureMap
 from recall.serving.attribute_messages import attribute_violations
 from recall.serving.channel_messages import channels_from_message
 from recall.serving.filter_requests import filter_from_message
@@ -40,8 +40,10 @@ def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> 
     violations: list[FieldViolation] = []
     if request.user_id:
         violations += check_id(request.user_id, path="user_id")
-    features, wrong, _ = features_from_message(request.features, schema.user_features, path="features")
-    violations += wrong
+    features: FeatureMap | None = None
+    if request.features:
+        features, wrong, _ = features_from_message(request.features, schema.user_features, path="features")
+        violations += wrong
     vector = None
     if request.HasField("vector"):
         vector, wrong = _vector(request.vector.values, dim)
@@ -57,7 +59,7 @@ def recall_query(request: pb.RecallRequest, schema: DataSchema, *, dim: int) -> 
     candidates = request.candidate_item_ids
     return RecallQuery(
         user_id=request.user_id or None,
-        features=features if request.features else None,
+        features=features,
         history=tuple(request.history.item_ids) if request.HasField("history") else None,
         vector=vector,
         limit=request.limit or DEFAULT_LIMIT,
@@ -149,6 +151,8 @@ def _filter(
     request: pb.RecallRequest | pb.SimilarItemsRequest, schema: DataSchema
 ) -> tuple[Condition | None, list[FieldViolation]]:
     """Returns the filter of a request, None where there is none, and what is wrong with it and its attributes."""
+    if not request.attributes and not request.HasField("filter"):
+        return None, []
     columns = indexed_columns(schema)
     condition, violations = None, attribute_violations(request.attributes, columns, path="attributes")
     if request.HasField("filter"):
@@ -177,6 +181,8 @@ def _by_violations(by: int) -> list[FieldViolation]:
 
 
 def _id_violations(ids: Sequence[str], path: str) -> list[FieldViolation]:
+    if all(map(is_id, ids)):
+        return []
     return [v for position, value in enumerate(ids) for v in check_id(value, path=f"{path}[{position}]")]
 
 

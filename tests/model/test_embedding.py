@@ -186,3 +186,10 @@ def test_unknown_features_do_not_change_a_vector(model: EmbeddingModel) -> None:
 def test_item_without_any_feature_or_sighting_has_a_finite_vector(model: EmbeddingModel) -> None:
     vector = model.embed_items(["new"], [{}])
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_user_vector_does_not_depend_on_who_else_is_asked_for(model: EmbeddingModel) -> None:
+    users = [_user(_history(n % 7, seed=n), f"u{n}", country="nl") for n in range(40)]
+    together = model.embed_users(users)
+    for some in (slice(0, 1), slice(5, 7), slice(3, 18), slice(20, 40), slice(39, 40)):
+        np.testing.assert_array_equal(model.embed_users(users[some]), together[some])
