@@ -17,6 +17,7 @@ from recall.live.availability import narrowed
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
 from recall.live.query import AnsweredFrom, RecallQuery
+from recall.live.reserved import hidden_in
 from recall.live.users import UserStore
 from recall.model.embedding import UserInput
 from recall.schema import FeatureMap
@@ -93,10 +94,10 @@ def questions_of(
     histories = [_history(query, users) for query in queries]
     recent = [_recent(generation, query, h) for query, h in zip(queries, histories, strict=True)]
     vectors = _gathered(generation.index, recent)
-    questions = []
+    questions, hidden = [], hidden_in(generation.index)
     for query, history, read, known in zip(queries, histories, recent, vectors, strict=True):
         user = UserInput(user_id=query.user_id, features=_features(generation, query, users), history=known)
-        exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
+        exclude = frozenset((*query.exclude, *hidden, *(history if query.exclude_history else ())))
         options = SearchOptions(
             exclude=exclude,
             candidates=query.candidates,
