@@ -46,7 +46,8 @@ PARTS = {
     "recall.live": _part("index recall recall.model recall.v1 recall.live", "numpy polars pydantic google.protobuf"),
     "recall.client": _part("index recall recall.v1 recall.live recall.client", f"numpy {GRPC}"),
     "recall.serving": _part(
-        "index recall recall.v1 recall.live recall.serving", f"numpy pydantic prometheus_client opentelemetry {GRPC}"
+        "index recall recall.v1 recall.live recall.serving",
+        f"numpy pydantic prometheus_client opentelemetry starlette uvicorn {GRPC}",
     ),
     "recall.cli": _part(f"{EVERY_PART} training", "typer rich pydantic pydantic_core numpy polars"),
     "training": _part(

@@ -23,6 +23,7 @@ import numpy as np
 
 from index.protocols import VectorIndex
 from recall.bootstrap import mean_intervals
+from recall.errors import text_for_logs
 from recall.live.audit_figures import LEAST_AUDITED, AuditFigures
 from recall.live.config import ServeConfig
 from recall.live.generation import Generation
@@ -172,7 +173,7 @@ class RecallAudit:
             exact = sample.retriever.recall(sample.generation, [replace(sample.query, exact=True)])[0]
         except FAILURES as error:
             if str(error) != self._error:
-                _logger.error("a recall cannot be audited: %s", error)
+                _logger.error("a recall cannot be audited: %s", text_for_logs(error))
             self._error = str(error)
             return
         self._error = ""

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
-from recall.errors import CatalogError
+from recall.errors import CatalogError, DamagedRowError
 from recall.live.catalog_file import CatalogFile, create_file
 from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
@@ -187,7 +187,7 @@ class Catalog:
             row = connection.execute(query, (item_id,)).fetchone()
         item = None if row is None else self._stored(ItemRow(*row))
         if item is not None and item.damage:
-            raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
+            raise DamagedRowError(f"{self.path}: item {item_id!r}: {item.damage}")
         return None if item is None or item.deleted else item
 
     def get_items(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
@@ -295,8 +295,8 @@ class Catalog:
             return None
         features = user_features(user_id, *row)
         if features is None:
-            cure = "load the users again"
-            raise CatalogError(f"{self.path}: the row of user {user_id!r} is damaged, its checksum is wrong; {cure}")
+            seen = f"the row of user {user_id!r} is damaged, its checksum is wrong"
+            raise DamagedRowError(f"{self.path}: {seen}; load the users again")
         return features
 
     def add_interactions(self, interactions: Sequence[InteractionRecord]) -> int:
@@ -343,7 +343,7 @@ class Catalog:
         items = {row.shown_id: self._stored(row) for row in rows}
         for item_id, item in items.items():
             if item.damage:
-                raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
+                raise DamagedRowError(f"{self.path}: item {item_id!r}: {item.damage}")
         return {item_id: item for item_id, item in items.items() if not item.deleted}
 
     def _rows(self, after: int, limit: int) -> list[ItemRow]:

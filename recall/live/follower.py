@@ -104,10 +104,12 @@ class Follower:
     def _note(self, changes: Sequence[StoredItem], skipped: Mapping[str, str]) -> None:
         for item in changes:
             self._skipped.pop(item.item_id, None)
-        for item_id, reason in skipped.items():
-            if not is_reserved(item_id):
-                _logger.warning("item %r is stored but cannot be retrieved: %s", item_id, reason)
-                self._skipped[item_id] = reason
+        for item in changes:
+            if item.item_id in skipped and not is_reserved(item.item_id):
+                # Named by its write: ids and features belong into no log.
+                why = item.damage or "its features do not fit the served model"
+                _logger.warning("the item of write %d is stored but cannot be retrieved: %s", item.sequence, why)
+                self._skipped[item.item_id] = skipped[item.item_id]
 
 
 def _stacked(trials: Mapping[str, Trial], dim: int) -> FloatArray:

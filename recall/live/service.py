@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from recall.errors import CatalogError, NotFoundError
+from recall.errors import CatalogError, NotFoundError, text_for_logs
 from recall.live.advisor import Evidence, advice_of
 from recall.live.attributes import stored_attributes
 from recall.live.audit import RecallAudit
@@ -311,7 +311,7 @@ class RecallSystem:
             self._ingest.follow()
         except FAILURES as error:
             if str(error) != self._follow_error:
-                _logger.error("writes of other processes cannot be followed, trying again: %s", error)
+                _logger.error("writes of other processes cannot be followed, trying again: %s", text_for_logs(error))
             self._follow_error = str(error)
         else:
             self._follow_error = ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from recall.live.config import ServeConfig
+from recall.serving.addresses import is_loopback
+from recall.serving.operations_config import ConsoleConfig, LogConfig, MetricsConfig, TracesConfig
 
 
 class ServerConfig(BaseModel):
@@ -22,6 +22,10 @@ class ServerConfig(BaseModel):
         max_wait_seconds: Longest wait for `min_sequence` of a call, however far its deadline is.
         grace_seconds: How long calls under way may go on after a stop was asked for.
         reflection: Whether clients may list services and messages; None means on a loopback address only.
+        metrics: Where metrics and the console are served over HTTP.
+        log: What is logged and how.
+        traces: Where traces of calls go.
+        console: The web page beside the metrics.
         live: Settings of retrieval, writing and the switch between snapshots.
     """
 
@@ -36,16 +40,15 @@ class ServerConfig(BaseModel):
     max_wait_seconds: float = Field(default=10.0, gt=0, le=3600)
     grace_seconds: float = Field(default=10.0, ge=0, le=3600)
     reflection: bool | None = None
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
+    traces: TracesConfig = TracesConfig()
+    console: ConsoleConfig = ConsoleConfig()
     live: ServeConfig = ServeConfig()
 
     def is_loopback(self) -> bool:
         """Returns whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def serves_reflection(self) -> bool:
         """Returns whether the reflection service is on."""

@@ -18,6 +18,7 @@ from recall.errors import ConfigError
 from recall.live.service import RecallSystem
 from recall.serving.config import ServerConfig, joined_address
 from recall.serving.decoding import RefusesUnreadable
+from recall.serving.operations import Operations
 from recall.serving.servicer import RecallServicer
 from recall.serving.stop import Stop
 from recall.v1 import recall_pb2, recall_pb2_grpc
@@ -41,15 +42,17 @@ class RecallServer:
         self._health = health.HealthServicer(
             experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(1, "recall-health")
         )
+        self._operations = Operations(config)
         self._server = grpc.server(
             ThreadPoolExecutor(config.threads, "recall-rpc"),
-            interceptors=[RefusesUnreadable()],
+            interceptors=[self._operations.interceptor, RefusesUnreadable()],
             maximum_concurrent_rpcs=config.max_in_flight,
             options=_options(config),
         )
         self._register()
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.port = self._bind()
+        self._operations.listen()
         self._server.start()
 
     @property
@@ -57,15 +60,23 @@ class RecallServer:
         """Host and real port."""
         return joined_address(self._config.host, self.port)
 
+    @property
+    def metrics_address(self) -> str | None:
+        """Host and real port of metrics and console; None where they are not served."""
+        return self._operations.address
+
     def attach(self, system: RecallSystem) -> None:
         """Answers calls from `system` from now on, SERVING."""
         self._servicer.attach(system)
+        self._operations.attach(system)
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
         """Turns NOT_SERVING, refuses new calls, and returns when those under way ended or the grace time is over."""
         self._health.enter_graceful_shutdown()
+        self._operations.detach()
         self._server.stop(self._config.grace_seconds).wait()
+        self._operations.close()
 
     def _register(self) -> None:
         recall_pb2_grpc.add_RecallServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]  # generated
