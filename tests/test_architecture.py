@@ -189,6 +189,17 @@ def test_command_line_imports_the_system_inside_functions_only() -> None:
     assert early == []
 
 
+def test_extras_of_the_server_are_imported_where_they_are_asked_for() -> None:
+    early = [
+        f"{module.place}:{line} imports {name} at its top; import it in the function that needs it"
+        for module in _modules()
+        if _is_within(module.name, ("recall",)) and not _is_within(module.name, ("recall.serving.console",))
+        for line, name in _imports(_at_module_level(module.tree))
+        if _is_within(name, ("opentelemetry", "starlette", "uvicorn", "recall.serving.console"))
+    ]
+    assert early == []
+
+
 def test_modules_begin_with_a_docstring() -> None:
     without = [module.place for module in _modules() if not ast.get_docstring(module.tree)]
     assert without == []

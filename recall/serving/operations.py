@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
+from recall.errors import ConfigError
 from recall.live.service import RecallSystem
 from recall.serving.call_log import CallLog
 from recall.serving.call_metrics import CallMetrics
@@ -28,6 +36,7 @@ class Operations:
             ConfigError: What is configured needs an extra that is not installed.
         """
         self._config = config
+        disable_created_metrics()  # half of all series would be the times at which the others began
         self._vitals = VitalsCollector()
         self.registry = CollectorRegistry()
         """All metrics of the server."""
@@ -57,9 +66,15 @@ class Operations:
         config = self._config.metrics
         if config.port is None:
             return
-        self._endpoint = MetricsEndpoint(config, self.registry)
-        scheme = "http" if config.certificate is None else "https"
-        _LOG.info("metrics on %s://%s/metrics", scheme, self.address)
+        base = f"{'http' if config.certificate is None else 'https'}://"
+        if self._serves_console():
+            from recall.serving.console.endpoint import ConsoleEndpoint  # its web library is an extra
+
+            self._endpoint = ConsoleEndpoint(self._config, self.registry, lambda: self._vitals.system)
+            _LOG.info("console on %s%s/", base, self.address)
+        else:
+            self._endpoint = MetricsEndpoint(config, self.registry)
+        _LOG.info("metrics on %s%s/metrics", base, self.address)
 
     def attach(self, system: RecallSystem) -> None:
         """Reads `system` from now on."""
@@ -68,6 +83,14 @@ class Operations:
     def detach(self) -> None:
         """Says that nothing is served any more; metrics go on until `close`."""
         self._vitals.attach(None)
+
+    def _serves_console(self) -> bool:
+        enabled = self._config.console.enabled
+        is_installed = all(find_spec(name) is not None for name in ("starlette", "uvicorn"))
+        if enabled and not is_installed:
+            cure = "install it with: pip install 'dhe-recall[console]', or leave the key out"
+            raise ConfigError(f"console.enabled = true needs the extra console; {cure}")
+        return is_installed and self._config.metrics.is_loopback() if enabled is None else enabled
 
     def close(self) -> None:
         """Ends everything; a second call does nothing."""

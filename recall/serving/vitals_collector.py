@@ -27,15 +27,16 @@ class VitalsCollector(Collector):
 
     def __init__(self) -> None:
         """Starts without a system."""
-        self._system: RecallSystem | None = None
+        self.system: RecallSystem | None = None
+        """What is read; None while nothing is served."""
 
     def attach(self, system: RecallSystem | None) -> None:
         """Reads `system` from now on, None once nothing is served any more."""
-        self._system = system
+        self.system = system
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric; see the table in docs/operations.md."""
-        system = self._system
+        system = self.system
         yield _gauge("recall_serving", "Whether calls are answered.", float(system is not None))
         if system is None:
             return
