@@ -168,15 +168,13 @@ class LiveIndex:
         """Items that a search may return."""
         return self.counts().items
 
-    def counts(self) -> IndexCounts:
-        """Returns the sizes of the parts, all of one moment."""
+    def counts(self, *, without: Sequence[str] = ()) -> IndexCounts:
+        """Returns the sizes of the parts, all of one moment, as if some items, each once, had never been written."""
         view = self._view
-        return IndexCounts(
-            base=view.base.num_rows,
-            fresh=view.num_fresh_live,
-            deleted=view.base.num_rows - view.num_base_live,
-            items=view.num_base_live + view.num_fresh_live,
-        )
+        rows = view.base.num_rows - sum(view.any_base_row(item_id) >= 0 for item_id in without)
+        live = view.num_base_live - sum(view.base_row(item_id) >= 0 for item_id in without)
+        fresh = view.num_fresh_live - sum(view.fresh_row(item_id) >= 0 for item_id in without)
+        return IndexCounts(base=rows, fresh=fresh, deleted=rows - live, items=live + fresh)
 
     def __contains__(self, item_id: str) -> bool:
         """Returns whether a search may return the item."""

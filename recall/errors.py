@@ -30,6 +30,10 @@ class CatalogError(RecallError):
     """A catalogue file is missing, damaged or of another format."""
 
 
+class DamagedRowError(CatalogError):
+    """A row of a catalogue is damaged; the message names the item or user."""
+
+
 class CatalogBusyError(CatalogError):
     """Another process holds the write lock of a catalogue for too long."""
 
@@ -85,6 +89,11 @@ class PermissionDeniedError(RecallError):
 
 class DeadlineError(RecallError):
     """What was asked for cannot be reached in time."""
+
+
+def text_for_logs(error: Exception) -> str:
+    """Returns what an error says, without the id of an item or user, which belongs into no log."""
+    return "a row of an item or user is damaged" if isinstance(error, DamagedRowError) else str(error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

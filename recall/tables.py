@@ -25,7 +25,7 @@ from recall.columns import feature_rows, schema_of
 from recall.dataset_config import DatasetConfig
 from recall.errors import DataError
 from recall.schema import DataSchema, FeatureMap
-from recall.values import MAX_ID_BYTES
+from recall.values import MAX_ID_BYTES, RESERVED_PREFIX
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -165,6 +165,11 @@ def _as_id(table: pl.DataFrame, column: str, file: Path) -> pl.Series:
         row = too_long.arg_true()[0]
         seen = f"{column} {ids[row][:40]!r}... has {len(ids[row].encode())} bytes of UTF-8"
         raise DataError(f"{file}, row {row}: {seen}; give every row an id of at most {MAX_ID_BYTES}")
+    reserved = ids.str.starts_with(RESERVED_PREFIX)
+    if reserved.any():
+        row = reserved.arg_true()[0]
+        seen = f"{column} {ids[row]!r} begins with {RESERVED_PREFIX!r}, which is reserved"
+        raise DataError(f"{file}, row {row}: {seen}; give the row an id that begins otherwise")
     return ids
 
 

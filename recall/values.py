@@ -11,6 +11,9 @@ from recall.schema import FeatureSpec, FeatureValue
 MAX_ID_BYTES = 512
 """Longest item or user id in UTF-8, in tables and on the wire."""
 
+RESERVED_PREFIX = "\x1f"
+"""What the ids of the system's own items begin with; no client and no table may use it."""
+
 
 def checked_value(spec: FeatureSpec, value: object) -> FeatureValue | None:
     """Returns `value` in the form that `spec.kind` wants, or None where it is missing.

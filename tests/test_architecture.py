@@ -46,7 +46,8 @@ PARTS = {
     "recall.live": _part("index recall recall.model recall.v1 recall.live", "numpy polars pydantic google.protobuf"),
     "recall.client": _part("index recall recall.v1 recall.live recall.client", f"numpy {GRPC}"),
     "recall.serving": _part(
-        "index recall recall.v1 recall.live recall.serving", f"numpy pydantic prometheus_client opentelemetry {GRPC}"
+        "index recall recall.v1 recall.live recall.serving",
+        f"numpy pydantic prometheus_client opentelemetry starlette uvicorn {GRPC}",
     ),
     "recall.cli": _part(f"{EVERY_PART} training", "typer rich pydantic pydantic_core numpy polars"),
     "training": _part(
@@ -184,6 +185,17 @@ def test_command_line_imports_the_system_inside_functions_only() -> None:
         if _is_within(module.name, ("recall.cli",))
         for line, name in _imports(_at_module_level(module.tree))
         if _part_of(name) is not None and not _is_within(name, CLI_AT_START)
+    ]
+    assert early == []
+
+
+def test_extras_of_the_server_are_imported_where_they_are_asked_for() -> None:
+    early = [
+        f"{module.place}:{line} imports {name} at its top; import it in the function that needs it"
+        for module in _modules()
+        if _is_within(module.name, ("recall",)) and not _is_within(module.name, ("recall.serving.console",))
+        for line, name in _imports(_at_module_level(module.tree))
+        if _is_within(name, ("opentelemetry", "starlette", "uvicorn", "recall.serving.console"))
     ]
     assert early == []
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recall.cli.output import log_to_stderr, say
+from recall.cli.output import say
 from recall.cli.settings import resolve
+
+if TYPE_CHECKING:
+    from recall.serving.config import ServerConfig
 
 
 def serve(
@@ -26,8 +31,8 @@ def serve(
         from recall.serving.config import ServerConfig
 
         settings = resolve(ServerConfig, "serve", file=config, flags={"port": port, "host": host})
-        log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        say(f"configuration: {settings.model_dump_json()}")
+        tell = _telling(settings)
+        tell(f"configuration: {settings.model_dump_json()}")
 
         from recall.live.service import RecallSystem
         from recall.model.threads import limit_threads
@@ -35,4 +40,12 @@ def serve(
 
         limit_threads(settings.compute_threads)
         open_system = partial(RecallSystem.start, snapshots, catalog, settings.live)
-        serve_until_stopped(settings, open_system, announce=say, stop=stop)
+        serve_until_stopped(settings, open_system, announce=tell, stop=stop)
+
+
+def _telling(settings: ServerConfig) -> Callable[[str], None]:
+    """Begins to log, and returns what writes a message line: itself a log line where these are JSON."""
+    from recall.serving.log_lines import log_lines
+
+    log_lines(settings.log)
+    return logging.getLogger(__name__).info if settings.log.format == "json" else say

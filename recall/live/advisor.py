@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from index.factory import TARGET_RECALL
 from index.live import IndexCounts
 from recall.live.advice import Advice
-from recall.live.audit_figures import AuditFigures
+from recall.live.audit_figures import LEAST_AUDITED, AuditFigures
 from recall.live.config import ServeConfig
 from recall.live.tuning import TuningFacts
 from recall.live.upkeep import UpkeepState, is_due
-
-LEAST_AUDITED = 30
-"""Audited recalls below which nothing is concluded from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

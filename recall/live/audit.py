@@ -23,7 +23,8 @@ import numpy as np
 
 from index.protocols import VectorIndex
 from recall.bootstrap import mean_intervals
-from recall.live.audit_figures import AuditFigures
+from recall.errors import text_for_logs
+from recall.live.audit_figures import LEAST_AUDITED, AuditFigures
 from recall.live.config import ServeConfig
 from recall.live.generation import Generation
 from recall.live.periodic import LOW_PRIORITY, Periodic
@@ -72,6 +73,7 @@ class RecallAudit:
         self._credit_seconds = 0.0
         self._looked_at = time.perf_counter()
         self._error = ""
+        self._was_low = False
         self._closed = False
         self._thread: Periodic | None = None
 
@@ -79,6 +81,11 @@ class RecallAudit:
     def figures(self) -> AuditFigures | None:
         """What the last audits of the base that is served now found; None before the first of them."""
         return self._figures if self._base is self._generation().index.base else None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the audited recall is below `audit_floor`, chance left aside."""
+        return self._is_below_floor(self.figures)
 
     def start(self) -> None:
         """Begins to answer what was sampled; where nothing ever is, there is no thread."""
@@ -119,7 +126,22 @@ class RecallAudit:
         if self._num_audited > num_before:
             start = time.perf_counter()
             self._figures = self._counted()
+            self._note_floor(self._figures)
             self._credit_seconds -= time.perf_counter() - start
+
+    def _is_below_floor(self, figures: AuditFigures | None) -> bool:
+        return figures is not None and figures.num_recalls >= LEAST_AUDITED and figures.high < self._config.audit_floor
+
+    def _note_floor(self, figures: AuditFigures) -> None:
+        """Says once that the recall fell below its floor, and once that it is back."""
+        is_low = self._is_below_floor(figures)
+        if is_low and not self._was_low:
+            seen = f"{figures.recall:.3f} over {figures.num_recalls} recalls, at most {figures.high:.3f}"
+            floor = self._config.audit_floor
+            _logger.warning("the audited recall is %s, below audit_floor = %g: rebuild the index", seen, floor)
+        elif self._was_low and not is_low:
+            _logger.info("the audited recall is %.3f again", figures.recall)
+        self._was_low = is_low
 
     def _is_chosen(self, query: RecallQuery) -> bool:
         if not self._config.audit_share or query.exact or query.candidates is not None or query.channels:
@@ -151,7 +173,7 @@ class RecallAudit:
             exact = sample.retriever.recall(sample.generation, [replace(sample.query, exact=True)])[0]
         except FAILURES as error:
             if str(error) != self._error:
-                _logger.error("a recall cannot be audited: %s", error)
+                _logger.error("a recall cannot be audited: %s", text_for_logs(error))
             self._error = str(error)
             return
         self._error = ""

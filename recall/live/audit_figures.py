@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LEAST_AUDITED = 30
+"""Audited recalls below which nothing is concluded from them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFigures:

@@ -7,8 +7,8 @@ before was being answered. Under load those who were answered together come back
 the first, who would be answered alone and the rest behind that one. So right behind a batch of several the next one
 waits for as many, for a quarter of the time that the batch took and no longer.
 
-A question is answered by what is there after it was asked. Where a batch fails, each of its questions is answered again by itself, so an error goes to the one
-whose it is and no other.
+A question is answered by what is there after it was asked. Where a batch fails, each of its questions is answered again
+by itself, so an error goes to the one whose it is and no other.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
-from recall.errors import CatalogError
+from recall.errors import CatalogError, DamagedRowError
 from recall.live.catalog_file import CatalogFile, create_file
 from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
@@ -35,6 +35,7 @@ from recall.live.catalog_writes import (
 )
 from recall.live.lineage import NEW_COPY, Lineage, read_meta
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
+from recall.live.reserved import SHOWN, is_shown
 from recall.live.retention import require_kept
 from recall.live.writes import RequestKey, Written
 from recall.schema import DataSchema, FeatureMap
@@ -187,7 +188,7 @@ class Catalog:
             row = connection.execute(query, (item_id,)).fetchone()
         item = None if row is None else self._stored(ItemRow(*row))
         if item is not None and item.damage:
-            raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
+            raise DamagedRowError(f"{self.path}: item {item_id!r}: {item.damage}")
         return None if item is None or item.deleted else item
 
     def get_items(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
@@ -210,7 +211,7 @@ class Catalog:
         Returns:
             The items, and the id that the others follow; empty where there are no others.
         """
-        query = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id > ? AND deleted = 0 ORDER BY item_id LIMIT ?"
+        query = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id > ? AND {SHOWN} ORDER BY item_id LIMIT ?"
         items: list[StoredItem] = []
         last, size_bytes = after, 0
         with self._file.reading() as connection, closing(connection.execute(query, (after, limit + 1))) as rows:
@@ -234,7 +235,7 @@ class Catalog:
     def num_items(self) -> int:
         """Counts the items that are not deleted, by a scan of the table."""
         with self._file.reading() as connection:
-            return int(connection.execute("SELECT count(*) FROM items WHERE deleted = 0").fetchone()[0])
+            return int(connection.execute(f"SELECT count(*) FROM items WHERE {SHOWN}").fetchone()[0])
 
     def changes(self, after: int, *, limit: int) -> list[StoredItem]:
         """Returns the first `limit` writes numbered above `after`, in order, deletions among them.
@@ -268,7 +269,7 @@ class Catalog:
             after = rows[-1].sequence
             stored = [self._stored(row) for row in rows if row.sequence <= last]
             num_seen += len(stored)
-            items = [item for item in stored if not item.deleted]  # damaged ones among them: who knows
+            items = [item for item in stored if is_shown(item)]  # damaged ones among them: who knows
             if items:
                 yield items
         self._require_all(num_seen, last)
@@ -344,7 +345,7 @@ class Catalog:
         items = {row.shown_id: self._stored(row) for row in rows}
         for item_id, item in items.items():
             if item.damage:
-                raise CatalogError(f"{self.path}: item {item_id!r}: {item.damage}")
+                raise DamagedRowError(f"{self.path}: item {item_id!r}: {item.damage}")
         return {item_id: item for item_id, item in items.items() if not item.deleted}
 
     def _rows(self, after: int, limit: int) -> list[ItemRow]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from recall.errors import CatalogError
+from recall.errors import DamagedRowError
 from recall.live.catalog_rows import user_features
 from recall.schema import FeatureMap
 
@@ -31,7 +31,7 @@ def stored_features(connection: sqlite3.Connection, user_ids: Sequence[str], pat
             features = user_features(user_id, payload, checksum)
             if features is None:
                 seen = f"the row of user {user_id!r} is damaged, its checksum is wrong"
-                raise CatalogError(f"{path}: {seen}; load the users again")
+                raise DamagedRowError(f"{path}: {seen}; load the users again")
             found[user_id] = features
     return found
 

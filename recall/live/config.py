@@ -68,6 +68,10 @@ class ServeConfig(BaseModel):
             results they returned; see `recall.live.audit`. 0 audits nothing.
         audit_time_share: Share of one core that this may take; recalls beyond it are not audited.
         audit_window: Recalls audited last that the figures are of.
+        audit_floor: Audited recall below which the server warns and says so in its metrics: once the whole 95% interval
+            over at least 30 recalls lies below it. 0 never warns.
+        canary_interval_seconds: Time between two probes of the freshness canary, each one write of a reserved item that
+            nobody sees; see `recall.live.canary`. 0, the default, writes nothing.
         rebuild_share: Share of items written or deleted since the snapshot above which a rebuild is advised.
     """
 
@@ -93,4 +97,6 @@ class ServeConfig(BaseModel):
     audit_share: float = Field(default=0.01, ge=0, le=1)
     audit_time_share: float = Field(default=0.05, gt=0, le=1)
     audit_window: int = Field(default=1_000, ge=1, le=100_000)
+    audit_floor: float = Field(default=0.9, ge=0, le=1)
+    canary_interval_seconds: float = Field(default=0.0, ge=0, le=86_400)
     rebuild_share: float = Field(default=0.3, gt=0)

@@ -15,7 +15,7 @@ from recall.errors import FieldViolation
 from recall.live.records import InteractionRecord, ItemRecord, UserRecord
 from recall.schema import DataSchema, FeatureMap, FeatureSpec, FeatureValue
 from recall.v1 import recall_pb2 as pb
-from recall.values import MAX_ID_BYTES, checked_value
+from recall.values import MAX_ID_BYTES, RESERVED_PREFIX, checked_value
 
 MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999: a greater time is in another unit than seconds."""
@@ -188,12 +188,15 @@ def is_id(value: str) -> bool:
 
 
 def check_id(value: str, *, path: str) -> list[FieldViolation]:
-    """Returns what is wrong with an item or user id: it must have 1 to 512 bytes of UTF-8."""
+    """Returns what is wrong with an item or user id: it must have 1 to 512 bytes of UTF-8 and not be reserved."""
     size_bytes = len(value.encode())
     if size_bytes == 0:
         return [FieldViolation(field=path, description="it is empty; send a non-empty id")]
     if size_bytes > MAX_ID_BYTES:
         text = f"it has {size_bytes} bytes of UTF-8; send an id of at most {MAX_ID_BYTES}"
+        return [FieldViolation(field=path, description=text)]
+    if value.startswith(RESERVED_PREFIX):
+        text = f"it begins with {RESERVED_PREFIX!r}, which is reserved; send an id that begins otherwise"
         return [FieldViolation(field=path, description=text)]
     return []
 

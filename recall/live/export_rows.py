@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from recall.errors import CatalogError
 from recall.live.catalog_file import CatalogFile
 from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, user_features
+from recall.live.reserved import is_shown
 from recall.progress import Progress
 from recall.schema import FeatureMap
 from recall.values import MAX_ID_BYTES
@@ -78,7 +79,7 @@ class ConsistentRows:
                 item = row.stored() if row.is_whole else None
                 if item is None or item.damage:
                     self.damaged[f"item {row.shown_id!r} (row {row.sequence})"] = None
-                elif not item.deleted:
+                elif is_shown(item):
                     self.num_with_window += (item.available_from, item.available_until) != (None, None)
                     rows.append((item.item_id, item.features, item.attributes))
             yield rows

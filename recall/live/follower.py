@@ -22,6 +22,7 @@ from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.item_vectors import embed_stored, same_features
 from recall.live.records import StoredItem
+from recall.live.reserved import is_reserved
 from recall.live.trials import Trial
 from recall.live.twin_search import stored_token_sets
 from recall.schema import FeatureMap
@@ -78,7 +79,8 @@ class Follower:
         rest = [item for item in live if item.item_id not in tried]
         embedded = embed_stored(self.generation.model, [i.item_id for i in rest], [i.features for i in rest])
         deleted = [*(item.item_id for item in changes if item.deleted), *embedded.skipped, *damaged]
-        self._apply_twins({i.item_id: i.features for i in live if i.item_id not in embedded.skipped}, deleted)
+        twins = (item for item in live if item.item_id not in embedded.skipped and not is_reserved(item.item_id))
+        self._apply_twins({item.item_id: item.features for item in twins}, deleted)
         item_ids, columns = [*tried, *embedded.item_ids], self.generation.index.columns
         stored = {item.item_id: item for item in live}
         if any(map(has_window, live)):
@@ -102,9 +104,12 @@ class Follower:
     def _note(self, changes: Sequence[StoredItem], skipped: Mapping[str, str]) -> None:
         for item in changes:
             self._skipped.pop(item.item_id, None)
-        for item_id, reason in skipped.items():
-            _logger.warning("item %r is stored but cannot be retrieved: %s", item_id, reason)
-        self._skipped.update(skipped)
+        for item in changes:
+            if item.item_id in skipped and not is_reserved(item.item_id):
+                # Named by its write: ids and features belong into no log.
+                why = item.damage or "its features do not fit the served model"
+                _logger.warning("the item of write %d is stored but cannot be retrieved: %s", item.sequence, why)
+                self._skipped[item.item_id] = skipped[item.item_id]
 
 
 def _stacked(trials: Mapping[str, Trial], dim: int) -> FloatArray:

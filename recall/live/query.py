@@ -133,6 +133,7 @@ class Result:
         answered_from: What the user vector was made from.
         item_channels: Whose each item is; none where the query has no channels.
         attributes: By name of those asked for, one value an item; None where the item has none.
+        missing_features: Features of the user that the model reads and neither query nor catalogue had.
     """
 
     item_ids: list[str]
@@ -143,3 +144,4 @@ class Result:
     answered_from: AnsweredFrom = AnsweredFrom.VECTOR
     item_channels: tuple[Channel, ...] = ()
     attributes: Mapping[str, Sequence[FeatureValue | None]] = field(default_factory=dict)
+    missing_features: tuple[str, ...] = ()

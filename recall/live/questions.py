@@ -17,6 +17,7 @@ from recall.live.availability import narrowed
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
 from recall.live.query import AnsweredFrom, RecallQuery
+from recall.live.reserved import hidden_in
 from recall.live.users import UserStore
 from recall.model.embedding import UserInput
 from recall.schema import FeatureMap
@@ -94,10 +95,10 @@ def questions_of(
     """
     histories, features = _histories(queries, users), _features(generation, queries, users)
     recent = _recent(generation, queries, histories)
-    questions = []
+    questions, hidden = [], hidden_in(generation.index)
     for query, history, described, (read, known) in zip(queries, histories, features, recent, strict=True):
         user = UserInput(user_id=query.user_id, features=described, history=known)
-        exclude = frozenset((*query.exclude, *history)) if query.exclude_history else frozenset(query.exclude)
+        exclude = frozenset((*query.exclude, *hidden, *(history if query.exclude_history else ())))
         options = SearchOptions(
             exclude=exclude,
             candidates=query.candidates,

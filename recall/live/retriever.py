@@ -24,9 +24,10 @@ from recall.live.explanation import Explanation
 from recall.live.exploration import explorable
 from recall.live.generation import Generation
 from recall.live.item_vectors import known_features
-from recall.live.query import Channel, RecallQuery, Result, SimilarBy, SimilarQuery
+from recall.live.query import AnsweredFrom, Channel, RecallQuery, Result, SimilarBy, SimilarQuery
 from recall.live.questions import Question, check_queries, questions_of
 from recall.live.ranking import Ranking
+from recall.live.reserved import hidden_in
 from recall.live.search_input import described_item, stored_item
 from recall.live.shortness import short_reason
 from recall.live.twin_search import twins_of
@@ -123,12 +124,13 @@ class Retriever:
         condition = narrowed(checked_filter(moment, query.filter), available)
         if query.by is SimilarBy.TWINS:
             return twins_of(moment, query, condition)
+        hidden = hidden_in(moment.index)
         if query.features is not None:
-            options = SearchOptions(exclude=query.exclude, exact=query.exact, filter=condition)
+            options = SearchOptions(exclude=(*query.exclude, *hidden), exact=query.exact, filter=condition)
             features = _checked(moment.model.schema.item_features, query.features, path="item.features")
             asked = described_item(moment, item_id, features, options)
         else:
-            options = SearchOptions(exclude=(*query.exclude, item_id), exact=query.exact, filter=condition)
+            options = SearchOptions(exclude=(*query.exclude, *hidden, item_id), exact=query.exact, filter=condition)
             asked = stored_item(moment, item_id, options)
         hits = asked.search(moment.index, [0], query.limit)[0]
         return Result(
@@ -177,7 +179,14 @@ def _result(moment: Generation, question: Question, answer: ChannelHits) -> Resu
         answered_from=question.answered_from,
         item_channels=answer.channels if query.channels else (),
         attributes=returned_attributes(moment, hits.item_ids, query.attributes),
+        missing_features=_missing(moment.model.schema.user_features, question),
     )
+
+
+def _missing(specs: Sequence[FeatureSpec], question: Question) -> tuple[str, ...]:
+    if question.answered_from is AnsweredFrom.VECTOR:
+        return ()
+    return tuple(spec.name for spec in specs if spec.name not in question.user.features)
 
 
 def _checked(specs: Sequence[FeatureSpec], features: FeatureMap, *, path: str) -> FeatureMap:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from recall.errors import CatalogError, NotFoundError
+from recall.errors import CatalogError, NotFoundError, text_for_logs
 from recall.live.advisor import Evidence, advice_of
 from recall.live.attributes import stored_attributes
 from recall.live.audit import RecallAudit
 from recall.live.barriers import ItemFacts
 from recall.live.batching import Batching
+from recall.live.canary import FreshnessCanary
 from recall.live.catalog import Catalog
 from recall.live.config import ServeConfig
 from recall.live.explanation import Explanation
@@ -24,11 +25,14 @@ from recall.live.listing import MAX_PAGE_BYTES, ItemPage, PageQuery, page_token
 from recall.live.periodic import Periodic
 from recall.live.query import RecallQuery, Result, SimilarQuery, joins
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
+from recall.live.reserved import CANARY_ID, is_reserved
 from recall.live.retriever import Retriever
 from recall.live.status import Reports, Status, status_of
+from recall.live.tallies import Tally
 from recall.live.update_mask import UpdateMask
 from recall.live.upkeep import Upkeep
 from recall.live.vacuum import Vacuum
+from recall.live.vitals import Vitals, snapshot_seconds
 from recall.live.warming import load_warm
 from recall.live.watcher import FAILURES, FirstSnapshot, LoadSnapshot, SnapshotWatcher, load_first
 from recall.live.writes import DeleteResult, RecordResult, RequestKey, WriteResult
@@ -69,7 +73,11 @@ class RecallSystem:
         self._watcher = SnapshotWatcher(
             snapshots, load, ingest=self._ingest, first=first, retry_seconds=config.switch_retry_seconds
         )
-        self._config = config
+        self._config, self._snapshots = config, snapshots
+        self._tally = Tally()
+        self._canary = FreshnessCanary(self._ingest)
+        if config.canary_interval_seconds:
+            self._canary.start(config.canary_interval_seconds)
         self._upkeep = Upkeep(lambda: self.generation.index, config)
         self._upkeep.start()
         self._vacuum = Vacuum(catalog, config=config)
@@ -140,11 +148,13 @@ class RecallSystem:
         generation = self.generation
         self._retriever.check(generation, [query])  # before it has neighbours
         result = self._joined.ask(query) if joins(query) else self._answered([query])[0]
+        self._tally.note_results([result])
         return self._with_stored_attributes(query, result)
 
     def recall_batch(self, queries: Sequence[RecallQuery]) -> list[Result]:
         """Returns one answer a query, all of one moment; see `Retriever.recall`."""
         results = self._audit.answered(self._retriever, self.generation, queries, path="requests[{}].")
+        self._tally.note_results(results)
         return list(map(self._with_stored_attributes, queries, results))
 
     def explain(self, query: RecallQuery, item_id: str) -> Explanation:
@@ -166,7 +176,10 @@ class RecallSystem:
         validate_only: bool = False,
     ) -> WriteResult:
         """Stores items, all or none, durable and visible when it returns; see `Ingest.upsert`."""
-        return self._ingest.upsert(items, mask=mask, request=request, validate_only=validate_only)
+        result = self._ingest.upsert(items, mask=mask, request=request, validate_only=validate_only)
+        if mask is None and not validate_only:
+            self._tally.note_items(self.generation.model.schema.item_features, items)
+        return result
 
     def delete(self, item_ids: Sequence[str], *, request: RequestKey | None = None) -> DeleteResult:
         """Deletes items, never returned again once this returns; see `Ingest.delete`."""
@@ -198,7 +211,7 @@ class RecallSystem:
         generation = self.generation
         sequence = generation.index.sequence
         item = self._catalog.get_item(item_id)
-        if item is None:
+        if item is None or is_reserved(item_id):
             raise NotFoundError(f"item {item_id!r} is not stored; upsert it first")
         return ItemView(
             item=item, retrievable=item_id in generation.index, model_id=generation.model.model_id, sequence=sequence
@@ -228,7 +241,10 @@ class RecallSystem:
         follower = self._ingest.follower
         generation, audit = follower.generation, self._audit.figures
         evidence = Evidence(
-            counts=generation.index.counts(), upkeep=self._upkeep.state, tuning=generation.tuning, audit=audit
+            counts=generation.index.counts(without=(CANARY_ID,)),
+            upkeep=self._upkeep.state,
+            tuning=generation.tuning,
+            audit=audit,
         )
         lag_seconds = self._lag_seconds()
         reports = Reports(
@@ -240,6 +256,19 @@ class RecallSystem:
             lag_seconds=lag_seconds,
         )
         return status_of(generation, self._catalog, reports)
+
+    def vitals(self) -> Vitals:
+        """Returns the status and counts since the start; cheap enough to be asked for every second."""
+        status = self.status()
+        return Vitals(
+            status=status,
+            snapshot_seconds=snapshot_seconds(self._snapshots, status.snapshot),
+            num_switches=self._watcher.num_switches,
+            num_switch_failures=self._watcher.num_failures,
+            audit_is_low=self._audit.is_low,
+            canary=self._canary.figures if self._config.canary_interval_seconds else None,
+            tallies=self._tally.read(),
+        )
 
     def wait_for(self, sequence: int, timeout_seconds: float) -> None:
         """Returns once searches reflect the write `sequence`.
@@ -253,6 +282,7 @@ class RecallSystem:
 
     def close(self) -> None:
         """Stops following and closes the catalogue; a second call does nothing."""
+        self._canary.close(timeout_seconds=_CLOSE_SECONDS)
         self._watching.close(timeout_seconds=_CLOSE_SECONDS)
         self._following.close(timeout_seconds=_CLOSE_SECONDS)
         self._vacuum.close(timeout_seconds=_CLOSE_SECONDS)
@@ -293,7 +323,7 @@ class RecallSystem:
             self._ingest.follow()
         except FAILURES as error:
             if str(error) != self._follow_error:
-                _logger.error("writes of other processes cannot be followed, trying again: %s", error)
+                _logger.error("writes of other processes cannot be followed, trying again: %s", text_for_logs(error))
             self._follow_error = str(error)
         else:
             self._follow_error = ""

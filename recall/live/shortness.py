@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from index.live import LiveIndex
 from index.protocols import SearchOptions
 from recall.live.availability import described
+from recall.live.reserved import hidden_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +25,15 @@ class Pool:
 
 def pool_of(index: LiveIndex, options: SearchOptions) -> Pool:
     """Returns what may be returned under some options."""
-    excluded = set(options.exclude)
     held = index if options.filter is None else index.filtered(options.filter)
+    hidden = hidden_in(held)
+    excluded = set(options.exclude).difference(hidden)
     what = f"retrievable items{described(options.filter)}"
     if options.candidates is None:
-        num_held = held.num_items
+        num_held = held.num_items - len(hidden)
         pool = f"the catalogue holds {num_held} {what}"
     else:
-        candidates = set(options.candidates)
+        candidates = set(options.candidates).difference(hidden)
         excluded &= candidates
         num_held = sum(item_id in held for item_id in candidates)
         pool = f"{num_held} of {len(candidates)} candidates are {what}"

@@ -10,6 +10,7 @@ from recall.live.advice import Advice
 from recall.live.audit_figures import AuditFigures
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
+from recall.live.reserved import CANARY_ID
 from recall.live.tuning import TuningFacts
 from recall.schema import FeatureSpec
 
@@ -79,7 +80,7 @@ class Reports:
 
 def status_of(generation: Generation, catalog: Catalog, reports: Reports) -> Status:
     """Collects the status of a generation and its catalogue."""
-    sequence, counts = generation.index.sequence, generation.index.counts()
+    sequence, counts = generation.index.sequence, generation.index.counts(without=(CANARY_ID,))
     trained, stored = generation.model.schema, catalog.schema
     return Status(
         model_id=generation.model.model_id,

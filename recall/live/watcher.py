@@ -96,6 +96,10 @@ class SnapshotWatcher:
         self._failed_at = time.perf_counter()
         self.last_error = first.error
         """Why the current snapshot is not served; empty where it is."""
+        self.num_switches = 0
+        """Snapshots switched to since the start."""
+        self.num_failures = 1 if first.error else 0
+        """Snapshots that could not be switched to, each try counted."""
 
     def look(self) -> None:
         """Loads the current snapshot and switches to it where it is not the served one.
@@ -117,6 +121,7 @@ class SnapshotWatcher:
             if name != self._ingest.generation.snapshot:
                 _logger.info("loading snapshot %s", name)
                 self._ingest.switch(self._load(self._root / name))
+                self.num_switches += 1
                 _logger.info("serving snapshot %s", name)
             self.last_error = ""
         except FAILURES as failure:
@@ -129,6 +134,7 @@ class SnapshotWatcher:
 
     def _fail(self, error: str) -> None:
         self._failed_at = time.perf_counter()
+        self.num_failures += 1
         if error != self.last_error:
             _logger.error("%s; %s goes on", error, self._ingest.generation.snapshot)
         self.last_error = error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recall.live.config import ServeConfig
+from recall.serving.addresses import is_loopback
+from recall.serving.operations_config import ConsoleConfig, LogConfig, MetricsConfig, TracesConfig
 
 
 class TlsConfig(BaseModel):
@@ -56,6 +57,10 @@ class ServerConfig(BaseModel):
         tls: Encryption.
         plaintext: Whether other machines may call without encryption, for example because a proxy on this one encrypts.
         reflection: Whether clients may list services and messages; None means on a loopback address only.
+        metrics: Where metrics and the console are served over HTTP.
+        log: What is logged and how.
+        traces: Where traces of calls go.
+        console: The web page beside the metrics.
         live: Settings of retrieval, writing and the switch between snapshots.
     """
 
@@ -73,6 +78,10 @@ class ServerConfig(BaseModel):
     tokens_file: Path | None = None
     tls: TlsConfig = TlsConfig()
     plaintext: bool = False
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
+    traces: TracesConfig = TracesConfig()
+    console: ConsoleConfig = ConsoleConfig()
     live: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")
@@ -83,12 +92,7 @@ class ServerConfig(BaseModel):
 
     def is_loopback(self) -> bool:
         """Returns whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def serves_reflection(self) -> bool:
         """Returns whether the reflection service is on."""

@@ -20,6 +20,7 @@ from recall.serving.authorization import MAX_REFUSALS_AT_ONCE, Guard
 from recall.serving.config import ServerConfig, joined_address
 from recall.serving.decoding import RefusesUnreadable
 from recall.serving.health import ServedHealth
+from recall.serving.operations import Operations
 from recall.serving.reload import Refresher
 from recall.serving.servicer import RecallServicer
 from recall.serving.stop import Stop
@@ -49,14 +50,16 @@ class RecallServer:
         self._servicer = RecallServicer(config.max_wait_seconds)
         self._health = ServedHealth((health.OVERALL_HEALTH, SERVICE_NAME))
         queue = BoundedExecutor(config.threads, config.max_in_flight)
+        self._operations = Operations(config)
         self._server = grpc.server(
             queue,
-            interceptors=[RefusesUnreadable(), Guard(queue, tokens)],
+            interceptors=[self._operations.interceptor, RefusesUnreadable(), Guard(queue, tokens)],
             maximum_concurrent_rpcs=config.max_in_flight + MAX_REFUSALS_AT_ONCE,
             options=_options(config),
         )
         self._register()
         self.port = self._bind()
+        self._operations.listen()
         self._server.start()
         self._refresher = Refresher([value for value in (self._certificates, tokens) if value is not None])
 
@@ -70,15 +73,23 @@ class RecallServer:
         """Files of certificates and tokens that changed and cannot be used, one line each; those of before count."""
         return self._refresher.problems
 
+    @property
+    def metrics_address(self) -> str | None:
+        """Host and real port of metrics and console; None where they are not served."""
+        return self._operations.address
+
     def attach(self, system: RecallSystem) -> None:
         """Answers calls from `system` from now on, SERVING."""
         self._servicer.attach(system)
+        self._operations.attach(system)
         self._health.set(health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
         """Turns NOT_SERVING, refuses new calls, and returns when those under way ended or the grace time is over."""
         self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._operations.detach()
         self._server.stop(self._config.grace_seconds).wait()
+        self._operations.close()
         self._refresher.close()
 
     def _register(self) -> None:

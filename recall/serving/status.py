@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,7 +45,9 @@ from recall.errors import (
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    text_for_logs,
 )
+from recall.serving.request_ids import current_request_id, new_request_id
 
 ERROR_DOMAIN = "recall.v1"
 
@@ -117,7 +118,7 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, InvalidRequestError):
         return _bad_request(error)
     if isinstance(error, _OPERATOR_ERRORS):
-        _LOG.error("%s: %s", type(error).__name__, error)
+        _LOG.error("%s: %s", type(error).__name__, text_for_logs(error))
     retry_seconds = error.retry_seconds if isinstance(error, QuotaError) else None
     for kind, code, reason in _CODES:
         if isinstance(error, kind):
@@ -134,7 +135,7 @@ def _bad_request(error: InvalidRequestError) -> Failure:
 
 
 def _internal(error: Exception) -> Failure:
-    request_id = uuid.uuid4().hex[:12]
+    request_id = current_request_id() or new_request_id()
     _LOG.error("request %s failed unexpectedly", request_id, exc_info=error)
     shown = f": {error}" if isinstance(error, (RecallError, VectorIndexError)) else ""
     return Failure(
@@ -146,7 +147,9 @@ def _internal(error: Exception) -> Failure:
 
 
 def _abort(context: grpc.ServicerContext, failure: Failure) -> NoReturn:
-    context.abort_with_status(rpc_status.to_status(status_of(failure)))
+    status = rpc_status.to_status(status_of(failure))
+    kept = tuple(context.trailing_metadata() or ())  # which the status would replace
+    context.abort_with_status(status._replace(trailing_metadata=(*kept, *status.trailing_metadata)))
     raise AssertionError("abort_with_status returned")
 
 

@@ -183,6 +183,23 @@ def test_audit_rests_once_its_share_of_the_time_is_used(generation_of, monkeypat
     assert len(audit._waiting) == 3
 
 
+def test_recall_below_its_floor_is_said_once(generation_of, caplog):
+    generation = generation_of(BAD)
+    audit = _audit(generation, ServeConfig(audit_share=1.0, audit_time_share=1.0, audit_floor=0.9))
+    assert not audit.is_low
+    for _ in range(2):
+        for query in _queries(MAX_WAITING):
+            audit.answered(Retriever(None), generation, [query])
+        _settled(audit)
+        assert audit.is_low == (audit.figures.num_recalls >= 30)
+    for query in _queries(2):
+        audit.answered(Retriever(None), generation, [query])
+    _settled(audit)
+    warnings = [record.getMessage() for record in caplog.records if record.name == "recall.live.audit"]
+    assert len(warnings) == 1
+    assert "below audit_floor = 0.9: rebuild the index" in warnings[0]
+
+
 def test_figures_are_of_the_last_recalls(generation_of):
     generation = generation_of(IndexConfig(kind="flat"))
     audit = _audit(generation, ServeConfig(audit_share=1.0, audit_time_share=1.0, audit_window=5))

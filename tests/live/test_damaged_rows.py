@@ -97,7 +97,7 @@ def test_follow_removes_the_damaged_item_from_the_index_and_says_so_once(
         assert ingest.generation.index.sequence == 3
         assert list(ingest.follower.skipped) == ["b"]
         assert "is damaged" in ingest.follower.skipped["b"]
-        assert caplog.text.count("item 'b' is stored but cannot be retrieved") == 1
+        assert caplog.text.count("is stored but cannot be retrieved: its row") == 1
         ingest.upsert([make_item("b", "jazz")])
         assert list(ingest.generation.index.item_ids()) == ["a", "b", "c"]
         assert not ingest.follower.skipped
