@@ -137,8 +137,8 @@ class _Sender:
         try:
             if method.name == "Watch":
                 watch = self._channel.unary_stream(path, None, parse)(content, timeout=timeout)
-                next(watch)  # it would go on for ever
-                watch.cancel()
+                next(iter(watch))  # it would go on for ever
+                watch.cancel()  # type: ignore[no-untyped-call]  # so the stubs have it
             elif method.containing_service == _SERVICES[2]:
                 list(self._channel.stream_stream(path, None, parse)(iter([content]), timeout=timeout))
             else:

@@ -121,7 +121,11 @@ class RandomRequests:
         for _ in range(self._rng.randrange(4)):
             column, kind = self._rng.choice([*self._known.features.items(), *self._known.attributes.items()])
             name = self._rng.choice(_STRINGS) if self._is_wild() else column
-            value = self._message(field.message_type.fields_by_name["value"].message_type, depth + 1)
+            entry = field.message_type
+            assert entry is not None
+            kept = entry.fields_by_name["value"].message_type
+            assert kept is not None
+            value = self._message(kept, depth + 1)
             target[name].CopyFrom(value if self._is_wild() else self._feature(kind))
 
     def _feature(self, kind: str) -> pb.FeatureValue:
@@ -135,7 +139,8 @@ class RandomRequests:
         return pb.FeatureValue(string_value=" ".join(words))
 
     def _length(self, field: FieldDescriptor) -> int:
-        if field.containing_type.name == "FloatList" and not self._is_wild():
+        owner = field.containing_type
+        if owner is not None and owner.name == "FloatList" and not self._is_wild():
             return self._known.dim
         if self._is_wild() and self._rng.random() < 0.03 and field.message_type is None:
             return self._rng.choice(_MANY)
@@ -151,7 +156,7 @@ class RandomRequests:
             return rng.random() < 0.5
         if kind in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
             return rng.choice(_NUMBERS) if self._is_wild() else rng.gauss(0, 1)
-        if kind == FieldDescriptor.CPPTYPE_ENUM and not self._is_wild():
+        if kind == FieldDescriptor.CPPTYPE_ENUM and field.enum_type is not None and not self._is_wild():
             return rng.choice(field.enum_type.values).number
         value = rng.choice(_INTEGERS) if self._is_wild() else rng.choice((0, 0, 1, 10, 100))
         return max(min(value, 2**31 - 1), -(2**31)) if kind in _SIGNED_32 else value

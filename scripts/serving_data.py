@@ -152,7 +152,7 @@ class _Items:
             titles=[" ".join(f"word{word}" for word in row) for row in words.tolist()],
             tags=[sorted({f"tag{tag}" for tag in row}) for row in tags.tolist()],
             brands=[f"brand{one}" for one in rng.integers(_NUM_BRANDS, size=count).tolist()],
-            prices=np.round(np.exp(rng.normal(3.0, 0.7, count)), 2),
+            prices=np.round(np.exp(rng.normal(3.0, 0.7, count)), 2).astype(np.float64),
             images=images / np.linalg.norm(images, axis=1, keepdims=True),
             centres=of,
         )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -109,12 +110,12 @@ class Parts:
     def tower(self, seconds: float) -> Turn:
         """Embeds users."""
         model = self._generation.model
-        return self._timed([lambda users=users: model.embed_users(users) for users in self._users], seconds)
+        return self._timed([partial(model.embed_users, users) for users in self._users], seconds)
 
     def search(self, seconds: float) -> Turn:
         """Searches with their vectors, nothing excluded."""
         index = self._generation.index
-        return self._timed([lambda some=some: index.search(some, DEFAULT_LIMIT) for some in self._vectors], seconds)
+        return self._timed([partial(index.search, some, DEFAULT_LIMIT) for some in self._vectors], seconds)
 
     def _timed(self, steps: Sequence[Callable[[], object]], seconds: float) -> Turn:
         for step in steps:

@@ -146,10 +146,20 @@ def _internal(error: Exception) -> Failure:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused(grpc.Status):
+    """A status with the trailing metadata of its call."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+
+
 def _abort(context: grpc.ServicerContext, failure: Failure) -> NoReturn:
     status = rpc_status.to_status(status_of(failure))
     kept = tuple(context.trailing_metadata() or ())  # which the status would replace
-    context.abort_with_status(status._replace(trailing_metadata=(*kept, *status.trailing_metadata)))
+    whole = _Refused(code=status.code, details=status.details, trailing_metadata=(*kept, *status.trailing_metadata))
+    context.abort_with_status(whole)
     raise AssertionError("abort_with_status returned")
 
 
