@@ -84,13 +84,15 @@ class Keeper:
         )  # fmt: skip
         self._arrays = {}
 
-    def after_step(self, fit: FitState) -> None:
-        """Keeps a checkpoint within an epoch, where one is due."""
+    def after_step(self, fit: FitState) -> bool:
+        """Keeps a checkpoint within an epoch, where one is due; returns whether it was."""
         self._steps += 1
         config = self._config
         seconds = time.perf_counter() - self._kept_at
-        if (config.steps and self._steps >= config.steps) or (config.seconds and seconds >= config.seconds):
+        is_due = (config.steps and self._steps >= config.steps) or (config.seconds and seconds >= config.seconds)
+        if is_due:
             self._keep(fit)
+        return bool(is_due)
 
     def after_epoch(self, fit: FitState) -> None:
         """Keeps a checkpoint between epochs."""

@@ -34,6 +34,7 @@ from training.run_identity import run_identity
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
 from training.trained_on import TRAIN_SHA256, pairs_sha256
+from training.training_log import TrainingLog
 from training.validation import recall_at, telling_parts, validation_parts
 from training.warm_start import load_start, start_from
 
@@ -49,12 +50,14 @@ class RunOptions:
         device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
         features: `items.NAME` and `users.NAME` to use; None means all.
         restart: Whether to begin anew where there is a checkpoint.
+        curves: Page of the training curves to write, `NAME.html`; None for none.
     """
 
     seed: int = 0
     device: str = "auto"
     features: tuple[str, ...] | None = None
     restart: bool = False
+    curves: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class _Run:
     progress: Progress
     start: EmbeddingModel | None
     keeper: Keeper
+    log: TrainingLog
 
 
 def train(
@@ -124,8 +128,9 @@ def train(
     identity = run_identity(
         data, config, seed=str(seed), features=features, device=device.type, warm_start=start.model_id if start else ""
     )
+    log = TrainingLog(options.curves, identity)
     with keeping(out, identity, config.checkpoint, restart=options.restart) as keeper:
-        run = _Run(seed=seed, device=device, progress=progress or silent, start=start, keeper=keeper)
+        run = _Run(seed=seed, device=device, progress=progress or silent, start=start, keeper=keeper, log=log)
         tables = read_training_data(DataFolder.open(data), features=options.features, seed=run.seed)
         return _train(tables, out, resolved(config, tables), run)
 
@@ -185,6 +190,7 @@ def _fit(data: TrainingData, config: TrainConfig, run: _Run, *, stage: Stage) ->
         position=Position(stage=stage),
     )
     run.keeper.resume(fit, stage)
+    run.log.begin(fit, batch_size=config.batch_size, epochs=config.epochs)
     if run.start is not None and fit.position == Position(stage=stage):
         score = validation_score(model, stepper, data, config, seed=run.seed)
         stepper.expire()
@@ -267,6 +273,7 @@ def _run_epochs(fit: FitState, data: TrainingData, config: TrainConfig, run: _Ru
         _LOG.info("epoch %d: loss %.4f, validation score %.4f", epoch, loss, score)
         if config.loss.temperature == "learned":
             _LOG.info("temperature %.4f", fit.stepper.objective.temperature())
+        run.log.epoch(fit.position, loss=loss, score=score)
         fit.moved(epoch=epoch + 1)
         run.keeper.after_epoch(fit)
 
@@ -291,11 +298,13 @@ def _run_epoch(fit: FitState, num_steps: int, run: _Run) -> float:
             raise TrainingError(f"the loss is {value} in step {step} of epoch {epoch}; lower optimizer.learning_rate")
         fit.optimization.step(loss)
         loss_sum += value
+        run.log.step(fit.position, step, value, num_examples=len(batch.pairs), num_steps=num_steps)
         if step == num_steps:
             fit.optimization.move()
         if fit.optimization.is_between_moves:
             fit.moved(epoch=epoch, step=step, loss_sum=loss_sum)
-            run.keeper.after_step(fit)
+            if run.keeper.after_step(fit):
+                run.log.write()
         run.progress(f"epoch {epoch}", step, num_steps)
     return loss_sum / num_steps
 

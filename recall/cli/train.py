@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from recall.cli.arguments import Json
+from recall.cli.arguments import Json, writable_file
 from recall.cli.output import log_to_stderr, pair_lines, progress_bars, report, say
 from recall.cli.settings import resolve
 
@@ -27,6 +27,14 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew even if a killed run left a checkpoint beside --out.")
     ] = False,
+    curves: Annotated[
+        Path | None,
+        typer.Option(
+            "--curves",
+            help="Page of the training curves to write, NAME.html; NAME.jsonl beside it.",
+            callback=writable_file,
+        ),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Train a two-tower model. Ctrl-C keeps the best epoch so far; a killed run goes on when it is started again."""
@@ -39,7 +47,8 @@ def train(
     from training.train import RunOptions
     from training.train import train as run
 
-    options = RunOptions(seed=seed, device=device, features=_feature_names(features), restart=restart)
+    chosen = _feature_names(features)
+    options = RunOptions(seed=seed, device=device, features=chosen, restart=restart, curves=curves)
     with progress_bars() as progress:
         result = run(data, out, settings, options=options, progress=progress)
     if result.interrupted:
