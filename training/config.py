@@ -136,7 +136,7 @@ class OptimizerConfig(BaseModel):
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     average_weights: bool = True
-    max_gradient_norm: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    max_gradient_norm: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class CheckpointConfig(BaseModel):
