@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 
 from recall.errors import ArtifactError, ConfigError, TrainingError
@@ -32,7 +33,7 @@ from training.optimization import Optimization
 from training.run_identity import run_identity
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
-from training.trained_on import TRAIN_SHA256, pairs_sha256
+from training.trained_on import TRAIN_SHA256, rows_sha256
 from training.training_log import TrainingLog
 from training.validation import recall_at, telling_parts, validation_parts
 from training.warm_start import load_start, start_from
@@ -323,7 +324,7 @@ def _facts(data: TrainingData, config: TrainConfig, best: Best, run: _Run) -> di
         "num_items": len(data.item_ids),
         "num_users": len(data.user_ids),
         "num_interactions": len(data.train),
-        TRAIN_SHA256: pairs_sha256(data.train_pairs()),
+        TRAIN_SHA256: rows_sha256(data.train, pl.Series(data.user_ids), pl.Series(data.item_ids)),
         "validation": "carved" if data.carved else "given",
     }
     if run.start is not None:
