@@ -83,12 +83,6 @@ class TrainingData:
         matrix.data[:] = 1.0
         return matrix
 
-    def train_pairs(self) -> pl.DataFrame:
-        """Returns `user_id` and `item_id` of the training interactions."""
-        users, items = self.train.T
-        columns = {USER_ID: pl.Series(self.user_ids)[users], ITEM_ID: pl.Series(self.item_ids)[items]}
-        return pl.DataFrame(columns, schema={USER_ID: pl.String, ITEM_ID: pl.String})
-
     def for_refit(self) -> TrainingData:
         """Returns the data with the carved validation back in train and no validation part."""
         return replace(self, train=self.refitted, validation=self.validation[:0])
@@ -178,7 +172,7 @@ def select_features(schema: DataSchema, names: Sequence[str] | None) -> DataSche
 
 
 def _user_rows(known: list[str], interactions: Interactions) -> tuple[list[str], NDArray[np.int32]]:
-    """Returns the known users and then all others in the order in which they are met, and the row of each interaction's."""
+    """Returns known users, then all others in the order in which they are met; and the row of each interaction."""
     met = pl.Series(interactions.users).unique(maintain_order=True)
     ids = interactions.user_ids.gather(met)
     known_ids = pl.Series(known, dtype=pl.String)

@@ -17,6 +17,7 @@ from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import HistoryPool
 from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
+from training.preparation import Source, prepare, prepare_with_bags
 from training.token_dropout import TokenDropout
 
 _ITEMS_A_REFRESH_STEP = 1000
@@ -60,10 +61,10 @@ class Stepper:
         self._config = config
         self._seed = seed
         self._temperature = config.loss.temperature
-        self.items, bags = model.items.prepare_with_bags(data.item_ids, data.items)
+        self.items, bags = prepare_with_bags(Source(side=model.items, ids=data.item_ids, rows=data.items))
         projection, rate = model.items.features.projection, config.token_dropout
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
-        self.users = model.users.prepare(data.user_ids, data.users)
+        self.users = prepare(Source(side=model.users, ids=data.user_ids, rows=data.users))
         self.pool = HistoryPool(data.histories(config.towers.max_history), config.towers.dim)
         positives = data.seen()
         self._positives = (positives.indptr, positives.indices)
