@@ -17,6 +17,7 @@ from training.config import TrainConfig
 from training.dataset import RowArray, TrainingData
 from training.history import HistoryPool
 from training.loss import accidental_hits, corrected_scores, log_draws, sampled_softmax
+from training.precision import autocast
 from training.preparation import Source, prepare, prepare_with_bags
 from training.token_dropout import TokenDropout
 
@@ -139,8 +140,10 @@ class Stepper:
         if self._token_dropout is not None:
             content = self._token_dropout.content(rows, seed=batch.token_seed)
             prepared = replace(prepared, features=replace(prepared.features, content=content))
-        out: Tensor = self._model.towers.item(self._model.items.tower_input(prepared, self._model.device))
-        return out
+        inputs = self._model.items.tower_input(prepared, self._model.device)
+        with autocast(self._config, self._model.device):
+            out: Tensor = self._model.towers.item(inputs)
+        return out.float()
 
     def _embed_users(self, batch: Batch) -> Tensor:
         rows, index = np.unique(batch.pairs[:, 0], return_inverse=True)
@@ -149,10 +152,10 @@ class Stepper:
         device = self._model.device
         prepared = _without_ids(self.users.take(rows), batch.without_user_id[rows])
         inputs = self._model.users.tower_input(prepared, device)
-        out: Tensor = self._model.towers.user(
-            inputs, torch.from_numpy(history).to(device), torch.from_numpy(index).to(device)
-        )
-        return out
+        means, places = torch.from_numpy(history).to(device), torch.from_numpy(index).to(device)
+        with autocast(self._config, device):
+            out: Tensor = self._model.towers.user(inputs, means, places)
+        return out.float()
 
 
 def _without_ids(rows: PreparedRows, dropped: NDArray[np.bool_]) -> PreparedRows:

@@ -30,6 +30,7 @@ from training.fit_state import FIT, REFIT, Best, Chosen, FitState, Position, Sta
 from training.fusion import fit_content_part, fit_fusion
 from training.keeper import Keeper, keeping
 from training.optimization import Optimization
+from training.precision import compiled
 from training.run_identity import run_identity
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
@@ -178,6 +179,7 @@ def choose_device(name: str) -> torch.device:
 def _fit(data: TrainingData, config: TrainConfig, run: _Run, *, stage: Stage) -> tuple[EmbeddingModel, Best]:
     model = build_model(data, config.towers, seed=run.seed)
     model.to(run.device)
+    compiled(model.towers, config, run.device)
     if stage == FIT and run.keeper.chosen is not None:
         return model, _as_chosen(model, run.keeper)
     if run.start is not None:
