@@ -67,8 +67,7 @@ class TrainingData:
         """
         items, counts = self.train[:, 1].astype(np.int32), self.user_counts()
         if counts.max(initial=0) > max_history:
-            place = np.arange(len(items)) - np.repeat(np.cumsum(counts) - counts, counts)
-            items = items[place >= np.repeat(counts, counts) - max_history]
+            items = items[_latest(counts, max_history)]
             counts = np.minimum(counts, max_history)
         # Train is by user, so its rows are those of the matrix one after another.
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -126,6 +125,16 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
     _notice_titles("items", data.schema.item_features, data.items)
     _notice_titles("users", data.schema.user_features, data.users)
     return _with_references(data, seed)
+
+
+def _latest(counts: RowArray, most: int) -> NDArray[np.bool_]:
+    """Returns which of all users' interactions, one user after another, are among the last ones of each."""
+    starts = np.cumsum(counts) - counts
+    longer = counts > most
+    steps = np.zeros(int(counts.sum()) + 1, dtype=np.int8)
+    steps[starts[longer]] += 1
+    steps[(starts + counts - most)[longer]] -= 1
+    return np.asarray(np.cumsum(steps[:-1], dtype=np.int8) == 0)
 
 
 def _notice_titles(table: str, specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> None:

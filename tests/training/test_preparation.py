@@ -28,7 +28,7 @@ def test_pieces_are_the_whole(
     monkeypatch.setattr("training.preparation._MOST_BYTES", most_bytes)
     rows, some_bags = prepare_with_bags(items)
     for seen, whole in ((rows, wanted), (prepare(users), wanted_users)):
-        assert (seen.features.content.base is not None) == (most_bytes == 0)
+        assert (seen.id_hashes.base is not None) == (most_bytes == 0)
         np.testing.assert_array_equal(seen.id_hashes, whole.id_hashes)
         np.testing.assert_array_equal(seen.counts, whole.counts)
         np.testing.assert_array_equal(seen.features.categories, whole.features.categories)
