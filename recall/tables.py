@@ -7,7 +7,6 @@ here, once: whoever holds a `DataFolder` may rely on its tables.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +23,17 @@ from recall.column_names import WEIGHT as WEIGHT
 from recall.columns import feature_rows, schema_of
 from recall.dataset_config import DatasetConfig
 from recall.errors import DataError
+from recall.id_columns import as_id, parquet_schema, read_parquet
+from recall.interactions import TEST as TEST
+from recall.interactions import TRAIN as TRAIN
+from recall.interactions import VALIDATION as VALIDATION
+from recall.interactions import Interactions, read_interactions
 from recall.schema import DataSchema, FeatureMap
-from recall.values import MAX_ID_BYTES, RESERVED_PREFIX
-
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 INTERACTIONS_FILE = "interactions.parquet"
 ITEMS_FILE = "items.parquet"
 USERS_FILE = "users.parquet"
 CONFIG_FILE = "dataset.toml"
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class DataFolder:
         file = self.path / USERS_FILE
         if not file.is_file():
             return [], []
-        table = _read(file)
+        table = read_parquet(file)
         return _unique_ids(table, USER_ID, file), feature_rows(table, self.schema.user_features, file)
 
     def interactions(self) -> pl.DataFrame:
@@ -99,15 +98,30 @@ class DataFolder:
             DataError: A null or too long id, a repeated (user, item, timestamp), a pair in two parts of the split, or a
                 wrong type.
         """
-        file = self.path / INTERACTIONS_FILE
-        table = _interaction_columns(_read(file), file)
-        _refuse_pairs_in_two_parts(table, file)
-        _refuse_duplicates(table, file)
-        table = _positives(table, self.config.interactions.min_weight, file)
-        return _of_known_items(table, self._item_ids(), file)
+        return self.coded_interactions().named()
 
-    def _item_ids(self) -> pl.Series:
-        return _as_id(_read(self.path / ITEMS_FILE), ITEM_ID, self.path / ITEMS_FILE)
+    def coded_interactions(self, *, keep_weights: bool = True) -> Interactions:
+        """Reads what `interactions` does in memory for codes, not for the ids of each row.
+
+        Args:
+            keep_weights: Whether weights are among it.
+
+        Raises:
+            DataError: As `interactions`.
+        """
+        items = self.path / ITEMS_FILE
+        known = as_id(read_parquet(items, self._columns_of_ids(items)), ITEM_ID, items).unique(maintain_order=True)
+        return read_interactions(
+            self.path / INTERACTIONS_FILE,
+            known,
+            min_weight=self.config.interactions.min_weight,
+            keep_weights=keep_weights,
+        )
+
+    def _columns_of_ids(self, file: Path) -> list[str]:
+        # Without the column all are read, so that the refusal can name them.
+        there = list(parquet_schema(file))
+        return [ITEM_ID] if ITEM_ID in there else there
 
 
 def item_rows(file: Path, schema: DataSchema) -> tuple[list[str], list[FeatureMap], list[FeatureMap]]:
@@ -118,7 +132,7 @@ def item_rows(file: Path, schema: DataSchema) -> tuple[list[str], list[FeatureMa
     Raises:
         DataError: An id is null, empty, too long or repeated, or a cell does not fit its column's kind.
     """
-    table = _read(file)
+    table = read_parquet(file)
     ids = _unique_ids(table, ITEM_ID, file)
     features, attributes = (
         tuple(spec for spec in specs if spec.name in table.columns)
@@ -131,155 +145,13 @@ def item_rows(file: Path, schema: DataSchema) -> tuple[list[str], list[FeatureMa
 
 
 def _columns(file: Path) -> dict[str, pl.DataType]:
-    if not file.is_file():
-        return {}
-    return dict(_scan(file).items())
-
-
-def _scan(file: Path) -> pl.Schema:
-    try:
-        return pl.read_parquet_schema(file)  # type: ignore[return-value]  # annotated as dict, is a Schema
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{file} cannot be read as Parquet: {error}; write it again") from error
-
-
-def _read(file: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(file, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{file} cannot be read as Parquet: {error}; write it again") from error
-
-
-def _as_id(table: pl.DataFrame, column: str, file: Path) -> pl.Series:
-    if column not in table.columns:
-        raise DataError(f"{file} has no column {column!r}; its columns are {table.columns}")
-    series = table[column]
-    if not (series.dtype.is_integer() or series.dtype in (pl.String, pl.Categorical)):
-        raise DataError(f"{file}: column {column!r} is {series.dtype}; ids are strings or integers")
-    missing = (series.is_null() | (series.cast(pl.String) == "")).fill_null(value=True)
-    if missing.any():
-        raise DataError(f"{file}, row {missing.arg_true()[0]}: {column} is null or empty; give every row an id")
-    ids = series.cast(pl.String)
-    too_long = ids.str.len_bytes() > MAX_ID_BYTES
-    if too_long.any():
-        row = too_long.arg_true()[0]
-        seen = f"{column} {ids[row][:40]!r}... has {len(ids[row].encode())} bytes of UTF-8"
-        raise DataError(f"{file}, row {row}: {seen}; give every row an id of at most {MAX_ID_BYTES}")
-    reserved = ids.str.starts_with(RESERVED_PREFIX)
-    if reserved.any():
-        row = reserved.arg_true()[0]
-        seen = f"{column} {ids[row]!r} begins with {RESERVED_PREFIX!r}, which is reserved"
-        raise DataError(f"{file}, row {row}: {seen}; give the row an id that begins otherwise")
-    return ids
+    return dict(parquet_schema(file).items()) if file.is_file() else {}
 
 
 def _unique_ids(table: pl.DataFrame, column: str, file: Path) -> list[str]:
-    ids = _as_id(table, column, file)
+    ids = as_id(table, column, file)
     repeated = ~ids.is_first_distinct()
     if repeated.any():
         row = repeated.arg_true()[0]
         raise DataError(f"{file}, row {row}: {column} {ids[row]!r} stands there twice; keep one row an id")
     return ids.to_list()
-
-
-def _interaction_columns(table: pl.DataFrame, file: Path) -> pl.DataFrame:
-    columns = {USER_ID: _as_id(table, USER_ID, file), ITEM_ID: _as_id(table, ITEM_ID, file)}
-    if TIMESTAMP in table.columns:
-        columns[TIMESTAMP] = _timestamps(table[TIMESTAMP], file)
-    if WEIGHT in table.columns:
-        columns[WEIGHT] = _weights(table[WEIGHT], file)
-    if SPLIT in table.columns:
-        columns[SPLIT] = _parts(table[SPLIT], file)
-    ignored = [name for name in table.columns if name not in columns]
-    if ignored:
-        _LOG.warning("%s: ignoring columns %s", file, ", ".join(ignored))
-    return pl.DataFrame(columns)
-
-
-def _weights(series: pl.Series, file: Path) -> pl.Series:
-    if not series.dtype.is_numeric():
-        raise DataError(f"{file}: column {WEIGHT!r} is {series.dtype}; weights are numbers")
-    weights = series.cast(pl.Float64)
-    missing = ~weights.is_finite().fill_null(value=False)
-    if missing.any():
-        row = missing.arg_true()[0]
-        raise DataError(f"{file}, row {row}: {WEIGHT} is {weights[row]}; fill it with a finite number or drop the row")
-    return weights
-
-
-def _timestamps(series: pl.Series, file: Path) -> pl.Series:
-    if not series.dtype.is_integer():
-        raise DataError(f"{file}: column {TIMESTAMP!r} is {series.dtype}; timestamps are integers, in seconds")
-    if series.null_count():
-        raise DataError(
-            f"{file}, row {series.is_null().arg_true()[0]}: {TIMESTAMP} is null; fill it or drop the column"
-        )
-    seconds = series.cast(pl.Int64, strict=False)
-    if seconds.null_count():
-        row = seconds.is_null().arg_true()[0]
-        raise DataError(f"{file}, row {row}: {TIMESTAMP} is {series[row]}, beyond int64; give seconds")
-    return seconds
-
-
-def _parts(series: pl.Series, file: Path) -> pl.Series:
-    if series.dtype not in (pl.String, pl.Categorical, pl.Enum):
-        raise DataError(f"{file}: column {SPLIT!r} is {series.dtype}; it holds {TRAIN}, {VALIDATION} or {TEST}")
-    wrong = ~series.cast(pl.String).is_in([TRAIN, VALIDATION, TEST]).fill_null(value=False)
-    if wrong.any():
-        row = wrong.arg_true()[0]
-        raise DataError(f"{file}, row {row}: {SPLIT} is {series[row]!r}; it must be {TRAIN}, {VALIDATION} or {TEST}")
-    return series.cast(pl.String)
-
-
-def _refuse_duplicates(table: pl.DataFrame, file: Path) -> None:
-    repeated = table.select(pl.struct(_keys(table)).is_first_distinct().not_()).to_series()
-    if repeated.any():
-        row = int(repeated.arg_true()[0])
-        seen = _shown(table, row)
-        raise DataError(f"{file}, row {row}: {seen} stands there twice; keep one row ({repeated.sum()} such rows)")
-
-
-def _keys(table: pl.DataFrame) -> list[str]:
-    return [USER_ID, ITEM_ID] + [TIMESTAMP] * (TIMESTAMP in table.columns)
-
-
-def _shown(table: pl.DataFrame, row: int) -> str:
-    return ", ".join(f"{key} {table[key][row]}" for key in _keys(table))
-
-
-def _refuse_pairs_in_two_parts(table: pl.DataFrame, file: Path) -> None:
-    if SPLIT not in table.columns:
-        return
-    # With timestamps a pair may return later, in another part.
-    keys = _keys(table)
-    split = table.select((pl.col(SPLIT) != pl.col(SPLIT).first().over(keys)).alias(SPLIT)).to_series()
-    if split.any():
-        row = int(split.arg_true()[0])
-        raise DataError(f"{file}, row {row}: {_shown(table, row)} is in two parts of the split; keep it in one")
-
-
-def _positives(table: pl.DataFrame, min_weight: float | None, file: Path) -> pl.DataFrame:
-    if min_weight is None:
-        return table
-    if WEIGHT not in table.columns:
-        raise DataError(
-            f"{file} has no column {WEIGHT!r}, which interactions.min_weight = {min_weight} needs; drop either"
-        )
-    positives = table.filter(pl.col(WEIGHT) >= min_weight)
-    if len(table) and not len(positives):
-        raise DataError(
-            f"{file}: interactions.min_weight = {min_weight} leaves none of {len(table)} rows, whose greatest"
-            f" {WEIGHT} is {table[WEIGHT].max()!r}; lower it in {CONFIG_FILE}"
-        )
-    return positives
-
-
-def _of_known_items(table: pl.DataFrame, item_ids: pl.Series, file: Path) -> pl.DataFrame:
-    known = table[ITEM_ID].is_in(item_ids.implode())
-    if not known.all():
-        row = int((~known).arg_true()[0])
-        _LOG.warning(
-            "%s: ignoring %d rows whose item is not in %s, the first of item %s",
-            file, int((~known).sum()), ITEMS_FILE, table[ITEM_ID][row],
-        )  # fmt: skip
-    return table.filter(known)

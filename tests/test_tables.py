@@ -212,9 +212,29 @@ def test_same_pair_of_two_users_or_items_is_no_duplicate(make: Make) -> None:
     assert len(DataFolder.open(make(pairs, {"item_id": ["a", "b", "aa"]})).interactions()) == 4
 
 
+def test_table_read_in_pieces_is_the_table(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = {"user_id": [*"uvuwvx"], "item_id": [*"abcaca"], "timestamp": [*range(6)], "weight": [1.0] * 6,
+             "split": ["train", "test", "train", "validation", "train", "test"]}  # fmt: skip
+    folder = DataFolder.open(make(pairs))
+    whole = folder.interactions()
+    monkeypatch.setattr("recall.interactions._PIECE", 2)
+    assert folder.interactions().equals(whole)
+    assert whole.equals(pl.DataFrame(pairs))
+    coded = folder.coded_interactions(keep_weights=False)
+    assert coded.weights is None
+    assert coded.user_ids.to_list() == ["u", "v", "w", "x"]
+    assert coded.items.tolist() == [0, 1, 2, 0, 2, 0]
+
+
+def test_empty_table_has_no_interactions(make: Make) -> None:
+    table = pl.DataFrame(PAIRS).with_columns(timestamp=1).clear()
+    assert DataFolder.open(make(table)).interactions().is_empty()
+
+
 # Refusals
 
 
+@pytest.mark.parametrize("piece", [2, 1 << 20])
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
@@ -247,7 +267,10 @@ def test_same_pair_of_two_users_or_items_is_no_duplicate(make: Make) -> None:
         ({**PAIRS, "weight": ["1", "2", "3"]}, "'weight' is String; weights are numbers"),
     ],
 )  # fmt: skip
-def test_interactions_that_break_the_contract_are_refused(pairs: Any, message: str, make: Make) -> None:
+def test_interactions_that_break_the_contract_are_refused(
+    pairs: Any, message: str, piece: int, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recall.interactions._PIECE", piece)
     _refused(make(pairs), message, reads="interactions")
 
 

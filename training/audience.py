@@ -7,6 +7,8 @@ positive is shown without its user. A sum of projected users is linear, so that 
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -17,6 +19,7 @@ from recall.model.bags import Bags
 from recall.model.hashing import hash_values
 from recall.model.projection import unit_projected
 from training.dataset import RowArray, TrainingData
+from training.preparation import PIECE, empty_rows
 
 
 class AudiencePool:
@@ -32,9 +35,15 @@ class AudiencePool:
         self._encoder = encoder
         self._users = hash_values(USER_ID, data.user_ids)
         bags = encoder.bags(self._users[audiences.indices], audiences.indptr.astype(np.int64))
-        sums = encoder.projection.summed(bags)
-        self.audiences = AudienceBatch(codes=unit_projected(sums), sizes=np.diff(bags.offsets).astype(np.float32))
-        self._scales = np.linalg.norm(sums, axis=1, keepdims=True) / np.float32(np.sqrt(encoder.projection.rank))
+        rank = encoder.projection.rank
+        codes = cast(NDArray[np.float32], empty_rows(np.empty((0, rank), dtype=np.float32), len(bags)))
+        self._scales = np.empty((len(bags), 1), dtype=np.float32)
+        for start in range(0, len(bags), PIECE):
+            part = np.arange(start, min(start + PIECE, len(bags)))
+            sums = encoder.projection.summed(bags.take(part))
+            codes[part] = unit_projected(sums)
+            self._scales[part] = np.linalg.norm(sums, axis=1, keepdims=True) / np.float32(np.sqrt(rank))
+        self.audiences = AudienceBatch(codes=codes, sizes=np.diff(bags.offsets).astype(np.float32))
         self._counted = _members(bags, self._users)
 
     def without(self, items: RowArray, users: RowArray) -> AudienceBatch:

@@ -179,6 +179,8 @@ class TrainConfig(BaseModel):
             without effect where the data folder names a validation part.
         accumulate_steps: Steps whose mean gradient moves the weights once. The negatives of a step stay its own.
         max_steps: Most steps of all epochs together; 0 for no bound.
+        precision: `bf16` has the towers compute a step's matrix products in bfloat16 (`training.precision`).
+        compile: Whether torch compiles the towers; on CUDA alone.
         threads: CPU threads of torch; 0 takes all cores.
         warm_start: Folder of a model whose weights the towers start from (`training.warm_start`); empty starts cold.
         checkpoint: How often the run can go on from, if it is killed.
@@ -203,6 +205,8 @@ class TrainConfig(BaseModel):
     refit: bool = False
     accumulate_steps: int = Field(default=1, ge=1)
     max_steps: int = Field(default=0, ge=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
     threads: int = Field(default=0, ge=0)
     warm_start: str = ""
     checkpoint: CheckpointConfig = CheckpointConfig()

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recall.errors import DataError
+from recall.interactions import PARTS, Interactions
 from recall.schema import DataSchema, FeatureMap, FeatureSpec
-from recall.tables import ITEM_ID, SPLIT, TIMESTAMP, TRAIN, USER_ID, VALIDATION, DataFolder
+from recall.tables import ITEM_ID, TRAIN, USER_ID, VALIDATION, DataFolder
 from training.references import Side, with_references
-from training.split import assign_split, carve_validation
+from training.split import Parts, assign_parts, carve_parts
 
 _FEW_VALUES = 20
+_NO_FEATURES: FeatureMap = {}
 _LOG = logging.getLogger(__name__)
 
 RowArray: TypeAlias = NDArray[np.int64]
@@ -66,18 +68,20 @@ class TrainingData:
 
         A request that names an item twice counts it twice, so training does too.
         """
-        users, items = self.train[:, 0], self.train[:, 1]
-        counts = self.user_counts()
-        place = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
-        kept = place >= np.repeat(counts, counts) - max_history
+        items, counts = self.train[:, 1].astype(np.int32), self.user_counts()
+        if counts.max(initial=0) > max_history:
+            items = items[_latest(counts, max_history)]
+            counts = np.minimum(counts, max_history)
+        # Train is by user, so its rows are those of the matrix one after another.
+        starts = np.concatenate([[0], np.cumsum(counts)])
         shape = (len(self.user_ids), len(self.item_ids))
-        matrix = csr_matrix((np.ones(int(kept.sum()), dtype=np.float32), (users[kept], items[kept])), shape=shape)
+        matrix = csr_matrix((np.ones(len(items), dtype=np.float32), items, starts), shape=shape)
         matrix.sum_duplicates()
         return matrix
 
     def seen(self) -> csr_matrix:
         """Returns ones where a user has a training interaction with an item, [num_users, num_items] float32."""
-        matrix = self.histories(len(self.train))
+        matrix = self.histories(max(len(self.train), 1))
         matrix.data[:] = 1.0
         return matrix
 
@@ -95,12 +99,6 @@ class TrainingData:
         matrix.data[places >= most] = 0.0
         matrix.eliminate_zeros()
         return matrix
-
-    def train_pairs(self) -> pl.DataFrame:
-        """Returns `user_id` and `item_id` of the training interactions."""
-        users, items = self.train.T
-        columns = {USER_ID: pl.Series(self.user_ids)[users], ITEM_ID: pl.Series(self.item_ids)[items]}
-        return pl.DataFrame(columns, schema={USER_ID: pl.String, ITEM_ID: pl.String})
 
     def for_refit(self) -> TrainingData:
         """Returns the data with the carved validation back in train and no validation part."""
@@ -121,39 +119,59 @@ def read_training_data(folder: DataFolder, *, features: Sequence[str] | None, se
     schema = select_features(folder.schema, features)
     item_ids, items, _ = folder.items()
     known_users, known_features = folder.users()
-    split = assign_split(folder.interactions(), folder.config.split)
-    carved = carve_validation(split, seed)
-    user_ids = list(dict.fromkeys(known_users + split[USER_ID].to_list()))
-    if not (carved[SPLIT] == TRAIN).any():
+    interactions = folder.coded_interactions(keep_weights=False)
+    parts = assign_parts(interactions, folder.config.split)
+    carved = carve_parts(interactions, parts, seed)
+    if not (carved == PARTS.index(TRAIN)).any():
         raise DataError(f"{folder.path} has no training interaction; check its split and interactions.min_weight")
+    user_ids, users = _user_rows(known_users, interactions)
+    order = _by_user_and_time(users, interactions)
+    is_carved = not (parts == PARTS.index(VALIDATION)).any()
+    train, validation = (_rows(order, carved, users, interactions, part=part) for part in (TRAIN, VALIDATION))
     data = TrainingData(
         schema=schema,
         item_ids=item_ids,
         items=items,
         user_ids=user_ids,
-        users=known_features + [{} for _ in range(len(user_ids) - len(known_features))],
-        train=_rows(carved, user_ids, item_ids, part=TRAIN),
-        validation=_rows(carved, user_ids, item_ids, part=VALIDATION),
-        refitted=_rows(split, user_ids, item_ids, part=TRAIN),
-        carved=not split[SPLIT].eq(VALIDATION).any(),
-        later_share=later_share(split),
+        users=known_features + [_NO_FEATURES] * (len(user_ids) - len(known_features)),
+        train=train,
+        validation=validation,
+        refitted=_rows(order, parts, users, interactions, part=TRAIN) if is_carved else train,
+        carved=is_carved,
+        later_share=None if is_carved else later_share(parts, users, interactions.timestamps),
     )
+    del interactions, parts, carved, users, order
     _notice_titles("items", data.schema.item_features, data.items)
     _notice_titles("users", data.schema.user_features, data.users)
     return _with_references(data, seed)
 
 
-def later_share(split: pl.DataFrame) -> float | None:
-    """Returns `TrainingData.later_share` of interactions with their `split` column.
+def later_share(parts: Parts, users: NDArray[np.int32], timestamps: NDArray[np.int64] | None) -> float | None:
+    """Returns `TrainingData.later_share` of interactions with their parts, users and times.
 
     Users without a train interaction, and times that are all the same, tell nothing.
     """
-    if TIMESTAMP not in split.columns:
+    if timestamps is None or not len(users):
         return None
-    train = split.filter(pl.col(SPLIT) == TRAIN)
-    last = train.group_by(USER_ID).agg(pl.col(TIMESTAMP).max().alias("last"), pl.col(TIMESTAMP).min().alias("first"))
-    compared = split.filter(pl.col(SPLIT) == VALIDATION).join(last.filter(pl.col("first") < pl.col("last")), on=USER_ID)
-    return None if compared.is_empty() else int((compared[TIMESTAMP] >= compared["last"]).sum()) / len(compared)
+    train, validation = parts == PARTS.index(TRAIN), parts == PARTS.index(VALIDATION)
+    bounds = np.iinfo(np.int64)
+    last = np.full(int(users.max()) + 1, bounds.min)
+    first = np.full(len(last), bounds.max)
+    np.maximum.at(last, users[train], timestamps[train])
+    np.minimum.at(first, users[train], timestamps[train])
+    asked, times = users[validation], timestamps[validation]
+    told = first[asked] < last[asked]
+    return float((times[told] >= last[asked[told]]).mean()) if told.any() else None
+
+
+def _latest(counts: RowArray, most: int) -> NDArray[np.bool_]:
+    """Returns which of all users' interactions, one user after another, are among the last ones of each."""
+    starts = np.cumsum(counts) - counts
+    longer = counts > most
+    steps = np.zeros(int(counts.sum()) + 1, dtype=np.int8)
+    steps[starts[longer]] += 1
+    steps[(starts + counts - most)[longer]] -= 1
+    return np.asarray(np.cumsum(steps[:-1], dtype=np.int8) == 0)
 
 
 def _notice_titles(table: str, specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> None:
@@ -170,9 +188,8 @@ def _notice_titles(table: str, specs: Sequence[FeatureSpec], rows: Sequence[Feat
 
 
 def _with_references(data: TrainingData, seed: int) -> TrainingData:
-    seen = data.seen()
-    items = Side(id_domain=ITEM_ID, ids=data.item_ids, rows=data.items, seen=seen.T.tocsr())
-    users = Side(id_domain=USER_ID, ids=data.user_ids, rows=data.users, seen=seen)
+    items = Side(id_domain=ITEM_ID, ids=data.item_ids, rows=data.items, seen=lambda: data.seen().T.tocsr())
+    users = Side(id_domain=USER_ID, ids=data.user_ids, rows=data.users, seen=data.seen)
     features = {
         "item_features": with_references(data.schema.item_features, items, seed=seed),
         "user_features": with_references(data.schema.user_features, users, seed=seed),
@@ -200,14 +217,31 @@ def select_features(schema: DataSchema, names: Sequence[str] | None) -> DataSche
     )
 
 
-def _rows(split: pl.DataFrame, user_ids: list[str], item_ids: list[str], *, part: str) -> RowArray:
-    """Returns (user row, item row) of one part, by user and within a user by time, then file order."""
-    table = split.filter(pl.col(SPLIT) == part)
-    if TIMESTAMP in table.columns:
-        table = table.sort(TIMESTAMP, maintain_order=True)
-    user_rows = {user_id: row for row, user_id in enumerate(user_ids)}
-    item_rows = {item_id: row for row, item_id in enumerate(item_ids)}
-    users = [user_rows[user_id] for user_id in table[USER_ID].to_list()]
-    items = [item_rows[item_id] for item_id in table[ITEM_ID].to_list()]
-    pairs = np.array([users, items], dtype=np.int64).T.reshape(-1, 2)
-    return pairs[np.argsort(pairs[:, 0], kind="stable")]
+def _user_rows(known: list[str], interactions: Interactions) -> tuple[list[str], NDArray[np.int32]]:
+    """Returns known users, then all others in the order in which they are met; and the row of each interaction."""
+    met = pl.Series(interactions.users).unique(maintain_order=True)
+    ids = interactions.user_ids.gather(met)
+    known_ids = pl.Series(known, dtype=pl.String)
+    others = ids.filter(~ids.is_in(known_ids.implode()))
+    table = pl.DataFrame({USER_ID: pl.concat([known_ids, others])}).with_row_index("row")
+    rows = pl.DataFrame({USER_ID: ids}).join(table, on=USER_ID, how="left", maintain_order="left")["row"]
+    row_of = np.zeros(len(interactions.user_ids), dtype=np.int32)
+    row_of[met.to_numpy()] = rows.to_numpy()
+    return table[USER_ID].to_list(), row_of[interactions.users]
+
+
+def _by_user_and_time(users: NDArray[np.int32], interactions: Interactions) -> NDArray[np.int64]:
+    """Returns the order of the interactions by user, then time, then place in the file."""
+    if interactions.timestamps is None:
+        return np.argsort(users, kind="stable")
+    return np.lexsort((interactions.timestamps, users))
+
+
+def _rows(
+    order: NDArray[np.int64], parts: Parts, users: NDArray[np.int32], interactions: Interactions, *, part: str
+) -> RowArray:
+    """Returns (user row, item row) of one part in that order."""
+    chosen = order[parts[order] == PARTS.index(part)]
+    pairs = np.empty((len(chosen), 2), dtype=np.int64)
+    pairs[:, 0], pairs[:, 1] = users[chosen], interactions.items[chosen]
+    return pairs

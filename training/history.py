@@ -1,8 +1,9 @@
 """Histories as the user tower sees them in training: what a user had besides the target, or had before it.
 
 Item vectors are those of the last refresh and carry no gradient. A refresh embeds the whole catalogue; for means it is
-summed up once a user, so that the mean for one example is a subtraction, however long the history is. Where the order
-counts (the pooling `recent`), an example sees only what came before it.
+summed up once a user, so that the mean for one example is a subtraction, however long the history is, or, where that
+would take too much memory, when a step asks for it. Where the order counts (the pooling `recent`), an example sees only
+what came before it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from recall.model.config import TowerConfig
 from recall.model.embedding import EmbeddingModel
 from recall.model.inputs import PreparedRows
 from training.dataset import TrainingData
+
+_MOST_SUMS = 1 << 26
+"""Numbers that all sums together may have: 256 MiB."""
 
 
 class Histories(Protocol):
@@ -112,7 +116,7 @@ class HistoryPool:
         self._pairs = pairs
         self._lengths = np.asarray(histories.sum(axis=1)).reshape(-1).astype(np.int64)
         self.vectors: NDArray[np.float32] = np.zeros((histories.shape[1], dim), dtype=np.float32)
-        self._sums: NDArray[np.float32] = np.zeros((histories.shape[0], dim), dtype=np.float32)
+        self._sums: NDArray[np.float32] | None = None
 
     def refresh(self, model: EmbeddingModel, items: PreparedRows) -> None:
         """Embeds all items with the model as it is now."""
@@ -121,7 +125,8 @@ class HistoryPool:
     def hold(self, vectors: NDArray[np.float32]) -> None:
         """Takes item vectors, [num_items, dim] float32, as those of the last refresh."""
         self.vectors = vectors
-        self._sums = self._histories @ vectors
+        is_small = len(self._lengths) * vectors.shape[1] <= _MOST_SUMS
+        self._sums = self._histories @ vectors if is_small else None
 
     def whole(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns the mean of all that each user had, [n, dim] float32."""
@@ -140,7 +145,8 @@ class HistoryPool:
             users: [n] user rows.
             without: [n] item rows to leave out, one a user; None leaves none out.
         """
-        sums, lengths = self._sums[users], self._lengths[users]
+        sums = self._histories[users] @ self.vectors if self._sums is None else self._sums[users]
+        lengths = self._lengths[users]
         if without is not None:
             held = np.asarray(self._histories[users, without]).reshape(-1).astype(np.int64)
             sums = sums - self.vectors[without] * held[:, None].astype(np.float32)

@@ -11,7 +11,7 @@ same integers as the ids .9. The values of such a feature share their hash domai
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,13 +37,13 @@ class Side:
         id_domain: Hash domain of the ids.
         ids: All ids.
         rows: Raw features; there may be fewer than ids.
-        seen: [len(ids), others] train interactions as ones.
+        seen: Returns [len(ids), others] train interactions as ones; asked only where a feature may name rows.
     """
 
     id_domain: str
     ids: Sequence[str]
     rows: Sequence[FeatureMap]
-    seen: csr_matrix
+    seen: Callable[[], csr_matrix]
 
 
 def with_references(specs: Sequence[FeatureSpec], side: Side, *, seed: int) -> tuple[FeatureSpec, ...]:
@@ -54,14 +54,20 @@ def with_references(specs: Sequence[FeatureSpec], side: Side, *, seed: int) -> t
         side: Its rows.
         seed: Of the links looked at and their shuffling.
     """
+    if not any(_may_refer(spec) for spec in specs):
+        return tuple(specs)
     row_of = {row_id: row for row, row_id in enumerate(side.ids)}
     out = []
     for spec in specs:
-        if spec.kind == "set" and spec.domain == spec.name and _are_references(spec, side, row_of, seed):
+        if _may_refer(spec) and _are_references(spec, side, row_of, seed):
             _LOG.info("the values of %s are taken as references to %s", spec.name, side.id_domain)
             spec = spec.model_copy(update={"domain": side.id_domain})
         out.append(spec)
     return tuple(out)
+
+
+def _may_refer(spec: FeatureSpec) -> bool:
+    return spec.kind == "set" and spec.domain == spec.name
 
 
 def _are_references(spec: FeatureSpec, side: Side, row_of: dict[str, int], seed: int) -> bool:
@@ -69,7 +75,7 @@ def _are_references(spec: FeatureSpec, side: Side, row_of: dict[str, int], seed:
     if not values or len(values & row_of.keys()) < _LEAST_SHARE * len(values):
         return False
     links = [(row, row_of[v]) for row, raw in enumerate(side.rows) for v in _values(spec, raw) if v in row_of]
-    return _are_alike(np.array(links, dtype=np.int64), side.seen, seed)
+    return _are_alike(np.array(links, dtype=np.int64), side.seen(), seed)
 
 
 def _values(spec: FeatureSpec, row: FeatureMap) -> tuple[str, ...]:

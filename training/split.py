@@ -15,7 +15,8 @@ With shares `test` and `validation`, a draw below `test` goes to test, one below
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -23,11 +24,17 @@ from numpy.typing import NDArray
 
 from recall.dataset_config import SplitConfig
 from recall.errors import DataError
+from recall.interactions import PARTS, Interactions
 from recall.model.hashing import hash_values
 from recall.tables import ITEM_ID, SPLIT, TEST, TIMESTAMP, TRAIN, USER_ID, VALIDATION
 
 CARVED_SHARE = 0.1
 _PAIR_SEPARATOR = "\x1f"
+_CHUNK = 1 << 18
+_TRAIN, _VALIDATION, _TEST = (PARTS.index(part) for part in (TRAIN, VALIDATION, TEST))
+
+Parts: TypeAlias = NDArray[np.int8]
+"""Places in `recall.interactions.PARTS`."""
 
 
 def assign_split(interactions: pl.DataFrame, config: SplitConfig, *, seed: int = 0) -> pl.DataFrame:
@@ -44,17 +51,8 @@ def assign_split(interactions: pl.DataFrame, config: SplitConfig, *, seed: int =
     """
     if SPLIT in interactions.columns:
         return interactions
-    if config.test + config.validation >= 1:
-        raise DataError(f"split.test {config.test} + split.validation {config.validation} leave no train; lower them")
-    if config.rule == "time":
-        parts = _by_time(interactions, config)
-    elif config.rule == "leave-last-out":
-        parts = _last_out(interactions, seed)
-    else:
-        parts = _drawn_parts(_draws_of_rule(interactions, config.rule, seed), config)
-    split = interactions.with_columns(pl.Series(SPLIT, parts, dtype=pl.String))
-    _refuse_empty_part(split, config)
-    return split
+    parts = assign_parts(Interactions.of(interactions), config, seed=seed)
+    return interactions.with_columns(pl.Series(PARTS).gather(parts).alias(SPLIT))
 
 
 def carve_validation(interactions: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -66,28 +64,75 @@ def carve_validation(interactions: pl.DataFrame, seed: int) -> pl.DataFrame:
     """
     if (interactions[SPLIT] == VALIDATION).any():
         return interactions
-    carved = pl.Series(_unit(f"carve:{seed}", _pairs(interactions)) < CARVED_SHARE)
+    carved = pl.Series(_carved(Interactions.of(interactions), seed))
     part = pl.when(carved & (pl.col(SPLIT) == TRAIN)).then(pl.lit(VALIDATION)).otherwise(pl.col(SPLIT))
     return interactions.with_columns(part.alias(SPLIT))
 
 
-def _draws_of_rule(interactions: pl.DataFrame, rule: str, seed: int) -> NDArray[np.float64]:
-    if rule == "random":
-        return _unit(f"split:{seed}", _pairs(interactions))
-    column = ITEM_ID if rule == "cold-items" else USER_ID
-    return _unit(f"split:{column}:{seed}", interactions[column].to_list())
+def assign_parts(interactions: Interactions, config: SplitConfig, *, seed: int = 0) -> Parts:
+    """Does for coded interactions what `assign_split` does for a table.
+
+    Raises:
+        DataError: As `assign_split`.
+    """
+    if interactions.parts is not None:
+        return interactions.parts
+    if config.test + config.validation >= 1:
+        raise DataError(f"split.test {config.test} + split.validation {config.validation} leave no train; lower them")
+    if config.rule == "time":
+        parts = _by_time(interactions, config)
+    elif config.rule == "leave-last-out":
+        parts = _last_out(interactions, seed)
+    else:
+        parts = _drawn(interactions, config, seed)
+    _refuse_empty_part(parts, config)
+    return parts
 
 
-def _drawn_parts(draws: NDArray[np.float64], config: SplitConfig) -> NDArray[np.str_]:
-    return np.select([draws < config.test, draws < config.test + config.validation], [TEST, VALIDATION], TRAIN)
+def carve_parts(interactions: Interactions, parts: Parts, seed: int) -> Parts:
+    """Does for coded interactions what `carve_validation` does for a table."""
+    if (parts == _VALIDATION).any():
+        return parts
+    return np.where(_carved(interactions, seed) & (parts == _TRAIN), np.int8(_VALIDATION), parts)
 
 
-def _by_time(interactions: pl.DataFrame, config: SplitConfig) -> NDArray[np.str_]:
+def _carved(interactions: Interactions, seed: int) -> NDArray[np.bool_]:
+    carved = np.empty(len(interactions), dtype=np.bool_)
+    for rows, draws in _pair_draws(interactions, f"carve:{seed}"):
+        carved[rows] = draws < CARVED_SHARE
+    return carved
+
+
+def _drawn(interactions: Interactions, config: SplitConfig, seed: int) -> Parts:
+    if config.rule == "random":
+        parts = np.empty(len(interactions), dtype=np.int8)
+        for rows, draws in _pair_draws(interactions, f"split:{seed}"):
+            parts[rows] = _drawn_parts(draws, config)
+        return parts
+    by_item = config.rule == "cold-items"
+    ids, codes = (interactions.item_ids, interactions.items) if by_item else (interactions.user_ids, interactions.users)
+    draws = _unit(f"split:{ITEM_ID if by_item else USER_ID}:{seed}", ids)
+    return _drawn_parts(draws, config)[codes]
+
+
+def _drawn_parts(draws: NDArray[np.float64], config: SplitConfig) -> Parts:
+    return _parts_where(draws < config.test, draws < config.test + config.validation)
+
+
+def _parts_where(is_test: NDArray[np.bool_], is_validation: NDArray[np.bool_]) -> Parts:
+    """Returns parts; what is of both is test, what is of neither train."""
+    parts = np.full(len(is_test), _TRAIN, dtype=np.int8)
+    parts[is_validation] = _VALIDATION
+    parts[is_test] = _TEST
+    return parts
+
+
+def _by_time(interactions: Interactions, config: SplitConfig) -> Parts:
     times = _timestamps(interactions, "time")
     ordered = np.sort(times)
     test_from = _moment(ordered, 1.0 - config.test)
     validation_from = _moment(ordered, 1.0 - config.test - config.validation)
-    return np.select([times >= test_from, times >= validation_from], [TEST, VALIDATION], TRAIN)
+    return _parts_where(times >= test_from, times >= validation_from)
 
 
 def _moment(ordered: NDArray[np.int64], share: float) -> float:
@@ -96,39 +141,45 @@ def _moment(ordered: NDArray[np.int64], share: float) -> float:
     return float(ordered[place]) if place < len(ordered) else np.inf
 
 
-def _last_out(interactions: pl.DataFrame, seed: int) -> NDArray[np.str_]:
-    times = _timestamps(interactions, "leave-last-out")
-    draws = _unit(f"split:{seed}", _pairs(interactions))
-    users, user_rows = np.unique(interactions[USER_ID].to_numpy(), return_inverse=True)
-    order = np.lexsort((draws, times, user_rows))
-    counts = np.bincount(user_rows, minlength=len(users))
+def _last_out(interactions: Interactions, seed: int) -> Parts:
+    times, users = _timestamps(interactions, "leave-last-out"), interactions.users
+    draws = np.empty(len(interactions), dtype=np.float64)
+    for rows, some in _pair_draws(interactions, f"split:{seed}"):
+        draws[rows] = some
+    order = np.lexsort((draws, times, users))
+    counts = np.bincount(users, minlength=len(interactions.user_ids))
     # Place from the end of the user's own interactions: 0 is the last one.
     from_end = np.empty(len(order), dtype=np.int64)
-    from_end[order] = np.cumsum(counts)[user_rows[order]] - 1 - np.arange(len(order))
-    enough = counts[user_rows] >= 3
-    return np.select([enough & (from_end == 0), enough & (from_end == 1)], [TEST, VALIDATION], TRAIN)
+    from_end[order] = np.cumsum(counts)[users[order]] - 1 - np.arange(len(order))
+    enough = counts[users] >= 3
+    return _parts_where(enough & (from_end == 0), enough & (from_end == 1))
 
 
-def _timestamps(interactions: pl.DataFrame, rule: str) -> NDArray[np.int64]:
-    if TIMESTAMP not in interactions.columns:
+def _timestamps(interactions: Interactions, rule: str) -> NDArray[np.int64]:
+    if interactions.timestamps is None:
         raise DataError(
             f"the split rule {rule!r} needs the column {TIMESTAMP!r}; add it, or use random, cold-items or cold-users"
         )
-    return interactions[TIMESTAMP].to_numpy()
+    return interactions.timestamps
 
 
-def _pairs(interactions: pl.DataFrame) -> list[str]:
-    return interactions.select(pl.concat_str(USER_ID, ITEM_ID, separator=_PAIR_SEPARATOR)).to_series().to_list()
+def _pair_draws(interactions: Interactions, domain: str) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yields some rows after others with the draw of each pair, so that not all pairs need be strings at once."""
+    for start in range(0, len(interactions), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        users = interactions.user_ids.gather(interactions.users[rows])
+        pairs = users + _PAIR_SEPARATOR + interactions.item_ids.gather(interactions.items[rows])
+        yield rows, _unit(domain, pairs)
 
 
-def _unit(domain: str, values: Sequence[str]) -> NDArray[np.float64]:
-    return hash_values(domain, values) / 2.0**64
+def _unit(domain: str, values: pl.Series) -> NDArray[np.float64]:
+    return hash_values(domain, values.to_list()) / 2.0**64
 
 
-def _refuse_empty_part(split: pl.DataFrame, config: SplitConfig) -> None:
+def _refuse_empty_part(parts: Parts, config: SplitConfig) -> None:
     for part, wanted in ((TRAIN, True), (TEST, config.test > 0 or config.rule == "leave-last-out")):
-        if wanted and not (split[SPLIT] == part).any():
+        if wanted and not (parts == PARTS.index(part)).any():
             raise DataError(
                 f"the split rule {config.rule!r} (validation {config.validation}, test {config.test}) put none of the "
-                f"{len(split)} interactions in {part}; change the shares or the rule"
+                f"{len(parts)} interactions in {part}; change the shares or the rule"
             )

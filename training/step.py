@@ -20,6 +20,8 @@ from training.draws import StepDraws
 from training.grouping import epoch_order
 from training.history import histories_of
 from training.objective import Objective, StepRows
+from training.precision import autocast
+from training.preparation import Source, prepare, prepare_with_bags
 from training.rules import resolved
 from training.token_dropout import TokenDropout
 
@@ -70,12 +72,13 @@ class Stepper:
         self._item_id_dropout = config.item_id_dropout
         self._seed = seed
         self._audience = None if model.items.audience is None else AudiencePool(model.items.audience, data)
-        self.items, bags = model.items.prepare_with_bags(
-            data.item_ids, data.items, None if self._audience is None else self._audience.audiences
-        )
+        alone = replace(model.items, audience=None)
+        self.items, bags = prepare_with_bags(Source(side=alone, ids=data.item_ids, rows=data.items))
+        if self._audience is not None:
+            self.items = replace(self.items, audience=self._audience.audiences)
         projection, rate = model.items.features.projection, config.token_dropout
         self._token_dropout = TokenDropout(bags, projection, rate=rate) if projection is not None and rate else None
-        self.users = model.users.prepare(data.user_ids, data.users)
+        self.users = prepare(Source(side=model.users, ids=data.user_ids, rows=data.users))
         self.pool = histories_of(data, model.config)
         self._draws = StepDraws.of(data, config)
         keys, device = self.items.id_hashes, model.device
@@ -155,8 +158,9 @@ class Stepper:
             prepared = replace(prepared, audience=prepared.audience.silenced(dropped[rows]).followed_by(positives))
             index = torch.from_numpy(np.concatenate([np.arange(len(rows)), targets])).to(self._model.device)
         inputs = self._model.items.tower_input(prepared, self._model.device)
-        out: Tensor = self._model.towers.item(inputs, index)
-        return out
+        with autocast(self._config, self._model.device):
+            out: Tensor = self._model.towers.item(inputs, index)
+        return out.float()
 
     def _embed_users(self, batch: Batch) -> Tensor:
         rows, index = np.unique(batch.pairs[:, 0], return_inverse=True)
@@ -165,10 +169,10 @@ class Stepper:
         device = self._model.device
         prepared = _without_ids(self.users.take(rows), batch.without_user_id[rows])
         inputs = self._model.users.tower_input(prepared, device)
-        out: Tensor = self._model.towers.user(
-            inputs, torch.from_numpy(history).to(device), torch.from_numpy(index).to(device)
-        )
-        return out
+        means, places = torch.from_numpy(history).to(device), torch.from_numpy(index).to(device)
+        with autocast(self._config, device):
+            out: Tensor = self._model.towers.user(inputs, means, places)
+        return out.float()
 
 
 def _without_ids(rows: PreparedRows, dropped: NDArray[np.bool_]) -> PreparedRows:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 
 from recall.errors import ArtifactError, ConfigError, TrainingError
@@ -29,11 +30,12 @@ from training.fit_state import FIT, REFIT, Best, Chosen, FitState, Position, Sta
 from training.fusion import fit_content_part, fit_fusion
 from training.keeper import Keeper, keeping
 from training.optimization import Optimization
+from training.precision import compiled
 from training.rules import resolved
 from training.run_identity import run_identity
 from training.setup import build_model, golden_inputs
 from training.step import Stepper
-from training.trained_on import TRAIN_SHA256, pairs_sha256
+from training.trained_on import TRAIN_SHA256, rows_sha256
 from training.training_log import TrainingLog
 from training.validation import recall_at, telling_parts, validation_parts
 from training.warm_start import load_start, start_from
@@ -178,6 +180,7 @@ def choose_device(name: str) -> torch.device:
 def _fit(data: TrainingData, config: TrainConfig, run: _Run, *, stage: Stage) -> tuple[EmbeddingModel, Best]:
     model = build_model(data, config.towers, seed=run.seed)
     model.to(run.device)
+    compiled(model.towers, config, run.device)
     if stage == FIT and run.keeper.chosen is not None:
         return model, _as_chosen(model, run.keeper)
     if run.start is not None:
@@ -332,7 +335,7 @@ def _facts(data: TrainingData, config: TrainConfig, best: Best, run: _Run) -> di
         "num_items": len(data.item_ids),
         "num_users": len(data.user_ids),
         "num_interactions": len(data.train),
-        TRAIN_SHA256: pairs_sha256(data.train_pairs()),
+        TRAIN_SHA256: rows_sha256(data.train, pl.Series(data.user_ids), pl.Series(data.item_ids)),
         "validation": "carved" if data.carved else "given",
     }
     if run.start is not None:

@@ -12,11 +12,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recall.errors import DataError
+from recall.interactions import Interactions
 from recall.model.artifact import ArtifactManifest, read_manifest
-from recall.tables import ITEM_ID, SPLIT, TRAIN, USER_ID, VALIDATION
+from recall.tables import SPLIT, TRAIN, VALIDATION
 from training.split import carve_validation
 
 TRAIN_SHA256 = "train_sha256"
@@ -45,12 +48,43 @@ class EvaluatedPart:
 
 def pairs_sha256(pairs: pl.DataFrame) -> str:
     """Returns the digest of the `user_id` and `item_id` of interactions; see the module's description."""
-    written = (part for column in (USER_ID, ITEM_ID) for part in (pl.col(column).str.len_bytes(), pl.lit(":"), column))
-    ordered = pairs.select(pl.concat_str(*written).unique().sort())
+    coded = Interactions.of(pairs)
+    return rows_sha256(np.stack([coded.users, coded.items], axis=1), coded.user_ids, coded.item_ids)
+
+
+def rows_sha256(rows: NDArray[np.integer], user_ids: pl.Series, item_ids: pl.Series) -> str:
+    """Returns the digest of interactions by row, in memory for two numbers of each.
+
+    Args:
+        rows: [n, 2] (user row, item row).
+        user_ids: Ids by row, strings.
+        item_ids: Likewise.
+    """
+    (users, user_places), (items, item_places) = (_by_bytes(ids) for ids in (user_ids, item_ids))
+    # No written id begins another one, so pairs are in the order of their users and then of their items.
+    keys = user_places[rows[:, 0]] * np.int64(max(len(items), 1))
+    keys += item_places[rows[:, 1]]
+    keys.sort()
     digest = hashlib.sha256()
-    for chunk in ordered.iter_slices(_CHUNK):
-        digest.update("".join(chunk.to_series().to_list()).encode())
+    last = -1
+    for start in range(0, len(keys), _CHUNK):
+        some = np.unique(keys[start : start + _CHUNK])
+        some = some[some > last]
+        if not len(some):
+            continue
+        last = int(some[-1])
+        written = users.gather(some // len(items)) + items.gather(some % len(items))
+        digest.update("".join(written.to_list()).encode())
     return digest.hexdigest()
+
+
+def _by_bytes(ids: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
+    """Returns ids as they are written, ascending by bytes, and the place of each row's id among them."""
+    written = ids.str.len_bytes().cast(pl.String) + ":" + ids
+    order = written.arg_sort().to_numpy()
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return written.gather(order), places
 
 
 def refuse_other_split(model: Path, evaluated: EvaluatedPart) -> None:

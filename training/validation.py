@@ -110,22 +110,34 @@ def _sampled(data: TrainingData, max_users: int, seed: int) -> RowArray:
 def _not_in_train(pairs: RowArray, data: TrainingData) -> RowArray:
     # An item that a user comes back to is left out of the ranking, so it cannot be found.
     num_items = len(data.item_ids)
-    keys, seen = (rows[:, 0] * num_items + rows[:, 1] for rows in (pairs, data.train))
+    train = data.train[_among(pairs[:, 0], len(data.user_ids))[data.train[:, 0]]]
+    keys, seen = (rows[:, 0] * num_items + rows[:, 1] for rows in (pairs, train))
     return pairs[~np.isin(keys, seen)]
 
 
 def _part(data: TrainingData, pairs: RowArray, candidates: RowArray) -> ValidationPart:
     users = np.unique(pairs[:, 0])
+    sides = (_among(users, len(data.user_ids)), _among(candidates, len(data.item_ids)))
     return ValidationPart(
         users=users,
         candidates=candidates,
-        relevant=_ones(pairs, users, candidates),
-        seen=_ones(data.train, users, candidates),
+        relevant=_ones(pairs, users, candidates, sides=sides),
+        seen=_ones(data.train, users, candidates, sides=sides),
     )
 
 
-def _ones(pairs: RowArray, users: RowArray, candidates: RowArray) -> csr_matrix:
-    pairs = pairs[np.isin(pairs[:, 0], users) & np.isin(pairs[:, 1], candidates)]
+def _among(rows: RowArray, num_rows: int) -> NDArray[np.bool_]:
+    """Returns which of all rows are among some, [num_rows]."""
+    among = np.zeros(num_rows, dtype=np.bool_)
+    among[rows] = True
+    return among
+
+
+def _ones(
+    pairs: RowArray, users: RowArray, candidates: RowArray, *, sides: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+) -> csr_matrix:
+    pairs = pairs[sides[0][pairs[:, 0]]]
+    pairs = pairs[sides[1][pairs[:, 1]]]
     rows, columns = np.searchsorted(users, pairs[:, 0]), np.searchsorted(candidates, pairs[:, 1])
     matrix = csr_matrix((np.ones(len(pairs), dtype=np.float32), (rows, columns)), shape=(len(users), len(candidates)))
     matrix.sum_duplicates()

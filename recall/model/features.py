@@ -18,7 +18,7 @@ flag tells it from a real 0.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -212,7 +212,7 @@ class FeatureEncoder:
         if not self.has_content and own_tokens is None:
             none = np.zeros(len(rows) + 1, dtype=np.int64)
             return Bags(tokens=np.empty(0, np.uint64), weights=np.empty(0, np.float32), offsets=none)
-        bags = _bags(self.specs, rows, own_tokens, self.set_limit)
+        bags = list(_bags(self.specs, rows, own_tokens, self.set_limit))
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(bag) for bag in bags], out=offsets[1:])
         tokens = np.fromiter((token for bag in bags for token in bag), dtype=np.uint64, count=int(offsets[-1]))
@@ -288,10 +288,9 @@ def bag_tokens(spec: FeatureSpec, value: FeatureValue) -> list[str]:
 
 def _bags(
     specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap], own_tokens: IdArray | None, set_limit: SetLimit
-) -> list[Counter[int]]:
-    """Returns the count of each hashed token in each row."""
+) -> Iterator[Counter[int]]:
+    """Yields the count of each hashed token in each row."""
     content = _of_kinds(specs, "text", "set")
-    bags = []
     for place, row in enumerate(rows):
         bag: Counter[int] = Counter()
         for spec in content:
@@ -301,8 +300,7 @@ def _bags(
                 bag.update(tokens.tolist())
         if own_tokens is not None and own_tokens[place]:
             bag[int(own_tokens[place])] += 1
-        bags.append(bag)
-    return bags
+        yield bag
 
 
 def _raw_dense(specs: Sequence[FeatureSpec], rows: Sequence[FeatureMap]) -> NDArray[np.float64]:

@@ -114,3 +114,13 @@ def test_latest_histories_agree_with_what_serving_pools(
         ]
     )
     np.testing.assert_allclose(pooled, served, atol=1e-5)
+
+
+def test_histories_too_many_to_be_summed_up_beforehand_have_the_same_means(
+    pool: HistoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, without = np.array([0, 1, 0]), np.array([0, 1, 2])
+    wanted = [pool.means(users), pool.means(users, without)]
+    monkeypatch.setattr("training.history._MOST_SUMS", 0)
+    pool.hold(pool.vectors)
+    np.testing.assert_array_equal([pool.means(users), pool.means(users, without)], wanted)

@@ -26,7 +26,7 @@ def _side(rows: Sequence[FeatureMap], *, linked_alike: bool = True) -> Side:
     """Rows 0 to 199 in 50 groups of four: linked rows share their users, or only rows of the same place do."""
     groups = np.arange(200) // 4 if linked_alike else np.arange(200) % 4
     seen = csr_matrix((np.ones(200, dtype=np.float32), (np.arange(200), groups)), shape=(200, 50))
-    return Side(id_domain="item_id", ids=[str(row) for row in range(200)], rows=rows, seen=seen)
+    return Side(id_domain="item_id", ids=[str(row) for row in range(200)], rows=rows, seen=lambda: seen)
 
 
 def _cite_own_group(*, strangers: int = 0) -> list[FeatureMap]:
@@ -53,7 +53,7 @@ def test_chance_overlaps_of_a_sparse_catalogue_make_no_reference(seed: int) -> N
     users = rng.integers(0, 5000, size=(2000, 5))
     seen = csr_matrix((np.ones(10_000, dtype=np.float32), (np.repeat(np.arange(2000), 5), users.ravel())), (2000, 5000))
     rows = [_cites(str(rng.integers(0, 2000))) for _ in range(300)]
-    side = Side(id_domain="item_id", ids=[str(row) for row in range(2000)], rows=rows, seen=seen)
+    side = Side(id_domain="item_id", ids=[str(row) for row in range(2000)], rows=rows, seen=lambda: seen)
     assert with_references([CITES], side, seed=0) == (CITES,)
 
 

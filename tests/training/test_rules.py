@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import polars as pl
+import numpy as np
 import pytest
 
+from recall.interactions import PARTS
 from training.config import TrainConfig
 from training.dataset import TrainingData, later_share
 from training.rules import resolved
@@ -46,14 +47,16 @@ def test_rules_say_what_they_chose(checkerboard_data: TrainingData, caplog: pyte
     assert "towers.pooling = recent: 100% of the validation interactions come after" in said
 
 
-def _split(rows: list[tuple[str, int, str]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=["user_id", "timestamp", "split"], orient="row").with_columns(item_id=pl.lit("i"))
+def _share(rows: list[tuple[str, int, str]]) -> float | None:
+    users = np.array([ord(user) for user, _, _ in rows], dtype=np.int32)
+    parts = np.array([PARTS.index(part) for _, _, part in rows], dtype=np.int8)
+    return later_share(parts, users, np.array([time for _, time, _ in rows]))
 
 
 def test_later_share_is_of_users_whose_times_differ() -> None:
     rows = [("a", 1, "train"), ("a", 5, "train"), ("a", 5, "validation"), ("a", 4, "validation")]
-    assert later_share(_split(rows)) == 0.5
+    assert _share(rows) == 0.5
     same = [("b", 3, "train"), ("b", 3, "train"), ("b", 9, "validation"), ("c", 9, "validation")]
-    assert later_share(_split([*rows, *same])) == 0.5
-    assert later_share(_split(same)) is None
-    assert later_share(_split(rows).drop("timestamp")) is None
+    assert _share([*rows, *same]) == 0.5
+    assert _share(same) is None
+    assert later_share(np.zeros(2, dtype=np.int8), np.zeros(2, dtype=np.int32), None) is None

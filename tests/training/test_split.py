@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recall.dataset_config import SplitConfig
 from recall.errors import DataError
+from recall.interactions import Interactions
+from recall.model.hashing import hash_values
 from training.split import assign_split, carve_validation
 
 KEYS = ["user_id", "item_id"]
@@ -120,7 +122,19 @@ def test_carve_leaves_an_existing_validation_part_alone() -> None:
     assert carve_validation(split, 0).equals(split)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.permutations(range(30)))
 def test_carve_depends_on_pairs_and_seed_only(seed: int, order: list[int]) -> None:
     table = _grid(5, 6).with_columns(pl.lit("train").alias("split"))
     assert carve_validation(table, seed).sort(KEYS).equals(carve_validation(table[order], seed).sort(KEYS))
+
+
+def test_draws_are_those_of_the_ids_however_many_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = _grid(9, 7)
+    monkeypatch.setattr("training.split._CHUNK", 10)
+    carved = carve_validation(table.with_columns(pl.lit("train").alias("split")), 5)["split"] == "validation"
+    pairs = [f"{user}\x1f{item}" for user, item in table.select(KEYS).rows()]
+    assert carved.to_list() == (hash_values("carve:5", pairs) / 2.0**64 < 0.1).tolist()
+    assert carved.any()
+    coded = Interactions.of(table)
+    assert coded.named().select(KEYS).equals(table.select(KEYS))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -59,6 +61,15 @@ def test_digest_tells_where_an_id_ends() -> None:
         )
     }
     assert len(digests) == 7
+
+
+def test_digest_is_that_of_the_written_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.trained_on._CHUNK", 3)
+    rng = np.random.default_rng(0)
+    ids = ["", "a", "aa", "b" * 12, "é", "1:a"]
+    pairs = [(ids[user], ids[item]) for user, item in rng.integers(len(ids), size=(60, 2)).tolist()]
+    written = sorted(b"".join(b"%d:%b" % (len(one.encode()), one.encode()) for one in pair) for pair in set(pairs))
+    assert pairs_sha256(_pairs(*pairs)) == hashlib.sha256(b"".join(written)).hexdigest()
 
 
 # Evaluation

@@ -103,7 +103,7 @@ def find_friend_features(
     user_ids = list(dict.fromkeys([*users, *train[USER_ID].to_list()]))
     row_of = {user_id: row for row, user_id in enumerate(user_ids)}
     columns = {item_id: row for row, item_id in enumerate(train[ITEM_ID].unique().sort().to_list())}
-    side = Side(id_domain=USER_ID, ids=user_ids, rows=list(users.values()), seen=_ones(train, row_of, columns))
+    side = Side(id_domain=USER_ID, ids=user_ids, rows=list(users.values()), seen=lambda: _ones(train, row_of, columns))
     named = with_references(specs, side, seed=_SEED)
     return tuple(spec.name for spec in named if spec.kind == "set" and spec.domain == USER_ID)
 
