@@ -82,9 +82,14 @@ class Interactions:
         """Returns some of the interactions."""
         if rows.all():
             return self
-        columns = {name: getattr(self, name) for name in ("timestamps", "weights", "parts")}
-        some = {name: None if column is None else column[rows] for name, column in columns.items()}
-        return replace(self, users=self.users[rows], items=self.items[rows], **some)
+        return replace(
+            self,
+            users=self.users[rows],
+            items=self.items[rows],
+            timestamps=None if self.timestamps is None else self.timestamps[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            parts=None if self.parts is None else self.parts[rows],
+        )
 
 
 class _Codes:
@@ -214,7 +219,7 @@ def _refuse_repeated(read: Interactions, file: Path) -> None:
     if not len(rows):
         return
     # With timestamps a pair may return later, in another part.
-    columns = {USER_ID: read.users[rows], ITEM_ID: read.items[rows]}
+    columns: dict[str, NDArray[np.int32] | NDArray[np.int64]] = {USER_ID: read.users[rows], ITEM_ID: read.items[rows]}
     if read.timestamps is not None:
         columns[TIMESTAMP] = read.timestamps[rows]
     keys = list(columns)

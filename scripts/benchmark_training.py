@@ -190,7 +190,7 @@ def _codes_per_second(*, seconds: float) -> tuple[float, float]:
 def _rate(call: Callable[[], object], seconds: float) -> float:
     """Returns calls a second, the best of a few: other work on the machine only ever slows one down."""
     call()
-    times = []
+    times: list[float] = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times) < 3:
         since = time.perf_counter()
