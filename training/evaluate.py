@@ -41,7 +41,7 @@ from training.protocol import (
 from training.recommender import Recommender
 from training.report import Report, Row, figures
 from training.split import assign_split, carve_validation
-from training.trained_on import EvaluatedPart, refuse_other_split
+from training.trained_on import EvaluatedPart, refuse_held_out_audiences, refuse_other_split
 
 Ranked: TypeAlias = Callable[[str, list[list[str]]], None]
 """Called with the name of a channel and its lists, one a user in the order of user ids, as long as the greatest K."""
@@ -253,6 +253,8 @@ def _generation(request: EvaluationRequest, tables: _Tables) -> Generation:
         refuse_other_split(request.snapshot / MODEL, part)
         # The catalogue may count what is held out: a folder that declares no split is loaded whole.
         counts = tables.train_counts()
+        if generation.model.reads_audiences:
+            refuse_held_out_audiences(request.snapshot, generation.popularity.ranking, counts)
         pairs = ((item_id, counts.get(item_id, 0)) for item_id in generation.index.item_ids())
         return replace(generation, popularity=Counted.from_counts(pairs))
     assert request.model is not None

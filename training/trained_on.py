@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,3 +139,24 @@ def _train_digests(split: pl.DataFrame, manifest: ArtifactManifest) -> tuple[str
     if (split[SPLIT] == VALIDATION).any():
         return whole, whole
     return whole, pairs_sha256(carve_validation(split, manifest.seed).filter(pl.col(SPLIT) == TRAIN))
+
+
+def refuse_held_out_audiences(snapshot: Path, counted: Mapping[str, int], train: Mapping[str, int]) -> None:
+    """Refuses a snapshot whose items were embedded with interactions that are held out.
+
+    Args:
+        snapshot: Named in the error.
+        counted: Interactions by item that the catalogue held when the snapshot was made.
+        train: Those of the train part that may be known.
+
+    Raises:
+        DataError: An item has more than it may have.
+    """
+    for item_id, count in counted.items():
+        known = train.get(item_id, 0)
+        if count > known:
+            raise DataError(
+                f"{snapshot}: item {item_id!r} was embedded with {count} interactions, and train has {known} of it: its"
+                " vector may tell who had it in the part that is evaluated; evaluate the model (--model), or load the"
+                " catalogue from a folder with a split column, whose train part alone is loaded"
+            )

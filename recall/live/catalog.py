@@ -2,8 +2,7 @@
 
 Every written item row takes the next sequence number inside its write transaction, deletions too, and so does each
 write of users or events (`recall/live/catalog_writes.py`); whoever serves follows `changes`. The file format is
-described in `recall/live/catalog_file.py`. Rows are checked when they are read: one
-damaged item or user never stops the others.
+described in `recall/live/catalog_file.py`. Rows are checked when they are read; a damaged one never stops the others.
 """
 
 from __future__ import annotations

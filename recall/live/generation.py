@@ -48,6 +48,10 @@ class Embedder(Protocol):
     def encode_items(self, item_ids: Sequence[str], features: Sequence[FeatureMap]) -> ItemEncoding:
         """Returns vectors and, where `fusion` is on, bags."""
 
+    @property
+    def reads_audiences(self) -> bool:
+        """Whether the vector of an item depends on who had it."""
+
     def with_audiences(self, source: AudienceSource) -> Embedder:
         """Returns the model with a source that says who had the items that it embeds."""
 

@@ -84,6 +84,11 @@ class EmbeddingModel:
         self.device = device
         self.towers.to(device)
 
+    @property
+    def reads_audiences(self) -> bool:
+        """Whether the vector of an item depends on who had it."""
+        return self.items.audience is not None
+
     def with_audiences(self, source: AudienceSource) -> EmbeddingModel:
         """Returns the same model, its weights shared, that asks `source` who had the items that it embeds."""
         other = copy(self)

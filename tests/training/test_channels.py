@@ -132,7 +132,9 @@ def served(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     rebuild(folder / "model", folder / "catalog.sqlite", folder / "snapshots")
     train = DataFolder.open(trained.data).interactions().filter(pl.col("split") == "train")
     counts = dict(train.group_by("item_id").len().iter_rows())
-    generation = generation_in_memory(model, items, features, counts=counts, config=IndexConfig())
+    had = dict(train.group_by("item_id").agg("user_id").iter_rows())
+    told = model.with_audiences(lambda item_ids: [had.get(item_id, ()) for item_id in item_ids])
+    generation = generation_in_memory(told, items, features, counts=counts, config=IndexConfig())
     server = RecallServer(ServerConfig(port=0, threads=4, grace_seconds=1.0))
     system = RecallSystem.start(folder / "snapshots", folder / "catalog.sqlite")
     try:

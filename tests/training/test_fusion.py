@@ -182,7 +182,8 @@ def test_dense_fusion_adds_no_exact_words(fit: Fit) -> None:
 
 
 def test_content_part_is_fitted_on_the_scores_that_it_then_gives(make_config: Callable[..., TrainConfig]) -> None:
-    data, config = _data(tagged=True, cold=True, warm=True), make_config()
+    towers = make_config().towers.model_copy(update={"audience": False})
+    data, config = _data(tagged=True, cold=True, warm=True), make_config(towers=towers)
     model, stepper = _learned(data, config, None)
     content = stepper.items.features.content[:, :7]
     content = content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6)

@@ -118,7 +118,8 @@ def _toml(config: TrainConfig) -> str:
             return "{" + ", ".join(f"{key} = {written(one)}" for key, one in value.items()) + "}"
         return json.dumps(value)
 
-    return "".join(f"{key} = {written(value)}\n" for key, value in config.model_dump().items())
+    settings = config.model_dump(exclude_none=True)
+    return "".join(f"{key} = {written(value)}\n" for key, value in settings.items())
 
 
 def _wait_for_a_step_of_a_later_epoch(manifest: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
