@@ -7,8 +7,8 @@ counts go without it; what the index does with it is what it does with any item.
 
 from __future__ import annotations
 
-from collections.abc import Container
-
+from index.live import LiveIndex
+from index.live_view import LiveView
 from recall.live.records import StoredItem
 from recall.values import RESERVED_PREFIX
 
@@ -28,6 +28,6 @@ def is_shown(item: StoredItem) -> bool:
     return not item.deleted and not is_reserved(item.item_id)
 
 
-def hidden_in(index: Container[str]) -> tuple[str, ...]:
+def hidden_in(index: LiveIndex | LiveView) -> tuple[str, ...]:
     """Returns the ids that an index holds and no answer may show; none where no canary writes to the catalogue."""
     return (CANARY_ID,) if CANARY_ID in index else ()

@@ -110,7 +110,7 @@ def ended_with(context: grpc.ServicerContext, *, failed: bool) -> grpc.StatusCod
     if not context.is_active():  # the caller is gone, so that no code reaches it
         left = context.time_remaining()
         return grpc.StatusCode.DEADLINE_EXCEEDED if left is not None and left <= 0 else grpc.StatusCode.CANCELLED
-    code = context.code()
-    if failed:
-        return grpc.StatusCode.UNKNOWN if code in (None, grpc.StatusCode.OK) else code
-    return grpc.StatusCode.OK if code is None else code
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]  # missing in its stubs
+    if code is None or code is grpc.StatusCode.OK:
+        return grpc.StatusCode.UNKNOWN if failed else grpc.StatusCode.OK
+    return code

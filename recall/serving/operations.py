@@ -36,7 +36,8 @@ class Operations:
             ConfigError: What is configured needs an extra that is not installed.
         """
         self._config = config
-        disable_created_metrics()  # half of all series would be the times at which the others began
+        # Half of all series would else be the times at which the others began.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # of the library
         self._vitals = VitalsCollector()
         self.registry = CollectorRegistry()
         """All metrics of the server."""

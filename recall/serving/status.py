@@ -136,7 +136,7 @@ def _internal(error: Exception) -> Failure:
 def _abort(context: grpc.ServicerContext, failure: Failure) -> NoReturn:
     status = rpc_status.to_status(status_of(failure))
     kept = tuple(context.trailing_metadata() or ())  # which the status would replace
-    context.abort_with_status(status._replace(trailing_metadata=(*kept, *status.trailing_metadata)))
+    context.abort_with_status(status._replace(trailing_metadata=(*kept, *status.trailing_metadata)))  # type: ignore[attr-defined]  # a named tuple
     raise AssertionError("abort_with_status returned")
 
 

@@ -140,4 +140,4 @@ def _by_feature(name: str, what: str, counts: Mapping[str, int]) -> Metric:
 
 
 def _with_zeros(names: list[str], counts: Mapping[str, int]) -> Mapping[str, int]:
-    return dict.fromkeys(names, 0) | counts
+    return {**dict.fromkeys(names, 0), **counts}
