@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -213,3 +214,29 @@ def test_exported_catalogue_is_trained_on_from_the_weights_of_the_last_model(wor
     facts = [json.loads(manifest.read_text())["training"] for manifest in manifests]
     assert facts[1]["warm_start"]
     assert facts[1]["num_items"] == exported["num_items"] >= NUM_ITEMS
+
+
+@pytest.mark.slow
+def test_server_that_logs_json_writes_nothing_else_and_serves_metrics_beside(workplace: Path) -> None:
+    command = ["serve", "--snapshots", str(workplace / "snapshots"), "--catalog", str(workplace / "catalog.sqlite")]
+    settings = {"RECALL_SERVE_LOG__FORMAT": "json", "RECALL_SERVE_METRICS__PORT": "0"}
+    process = subprocess.Popen(
+        [*RECALL, *command, "--port", "0"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | settings
+    )
+    try:
+        assert process.stderr is not None
+        lines = []
+        while not lines or not lines[-1]["message"].startswith("serving on "):
+            lines.append(json.loads(process.stderr.readline()))
+        (url,) = (line["message"].split()[-1] for line in lines if line["message"].startswith("metrics on "))
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            assert "\nrecall_serving 1.0\n" in reply.read().decode()
+        process.send_signal(signal.SIGTERM)
+        lines += [json.loads(line) for line in process.stderr]
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert lines[0]["message"].startswith("configuration: {")
+    assert lines[-1]["message"] == "stopped"
+    assert all({"time", "level", "logger", "message"} == line.keys() for line in lines)

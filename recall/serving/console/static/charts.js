@@ -26,7 +26,7 @@ function clock(seconds, span) {
   return new Date(seconds * 1000).toLocaleTimeString([], options);
 }
 
-// points: [{time, value, low?, high?}], value may be null; options: {format, nothing, least, floor, ceiling}
+// points: [{time, value, low?, high?}], value may be null; options: {format, nothing, least, floor, ceiling, whole}
 function drawChart(box, points, options) {
   const known = points.filter((point) => point.value !== null && point.value !== undefined);
   box.replaceChildren();
@@ -40,8 +40,12 @@ function drawChart(box, points, options) {
   const width = box.clientWidth || 400, height = box.clientHeight || 160;
   const values = known.flatMap((point) => [point.value, point.low ?? point.value, point.high ?? point.value]);
   let [low, high] = extent(values, options.least);
-  if (options.floor !== undefined && low < options.floor) [low, high] = [options.floor, Math.max(high, options.floor + options.least)];
+  if (options.floor !== undefined) [low, high] = [options.floor, Math.max(high, options.floor + options.least)];
   if (options.ceiling !== undefined && high > options.ceiling) [low, high] = [Math.min(low, options.ceiling - options.least), options.ceiling];
+  if (options.whole) {
+    low = Math.floor(low);
+    high = low + 2 * Math.ceil((high - low) / 2);
+  }
   const start = points[0].time, end = Math.max(points[points.length - 1].time, start + 1);
   const x = (time) => MARGIN.left + ((time - start) / (end - start)) * (width - MARGIN.left - MARGIN.right);
   const y = (value) => height - MARGIN.bottom - ((value - low) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);

@@ -37,7 +37,7 @@ const percent = (value) => `${number(value * 100, 1)}%`;
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
-  if (seconds < 0.0995) return `${number(seconds * 1000, seconds < 0.00995 ? 1 : 0)} ms`;
+  if (seconds < 0.9995) return `${number(seconds * 1000, seconds < 0.00995 ? 1 : 0)} ms`;
   if (seconds < 100) return `${number(seconds, seconds < 10 ? 1 : 0)} s`;
   if (seconds < 7200) return `${number(seconds / 60)} min`;
   if (seconds < 172800) return `${number(seconds / 3600)} h`;
@@ -122,7 +122,7 @@ function showCharts() {
     format: duration, least: 0.002, floor: 0, nothing: overview.canary ? "No probe was made yet." : "The canary is off: set canary_interval_seconds in [live]." });
   drawChart(byId("chart-recalls"), rates(points, "recalls"), {
     format: (value) => number(value, value < 10 ? 1 : 0), least: 1, floor: 0, nothing: "Two readings are needed." });
-  drawChart(byId("chart-items"), series("items"), { format: (value) => number(value), least: 2, floor: 0, nothing: "" });
+  drawChart(byId("chart-items"), series("items"), { format: (value) => number(value), least: 4, whole: true, nothing: "" });
 }
 
 function showFacts() {
@@ -155,7 +155,7 @@ function resultList(reply, { rank, actions }) {
       element("span", { class: "score", title: "score" }, bar, element("span", {}, number(scores[place], 3))),
       element("span", { class: "what" }, ...actions.map(([name, act]) => element("button", { class: "small", type: "button", onclick: () => act(id) }, name))));
   });
-  const about = [reply.answered_from ? `answered from ${reply.answered_from.replace("ANSWERED_FROM_", "").toLowerCase()}` : "", reply.short_reason ?? "", `write ${number(reply.sequence)}`];
+  const about = [reply.answered_from ? `answered from ${reply.answered_from.replace("ANSWERED_FROM_", "").toLowerCase()}` : "", reply.short_reason ?? "", `as of write ${number(reply.sequence)}`];
   return element("div", { class: "panel" },
     element("div", { class: "quiet about" }, about.filter(Boolean).join(" · ")),
     ids.length ? element("ol", { class: "results" }, ...rows) : element("p", {}, "No item."));
@@ -335,7 +335,7 @@ function select(name) {
     tab.tabIndex = chosen ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !chosen;
   }
-  if (location.hash.slice(1) !== name) history.replaceState(null, "", `#${name}`);
+  if (location.hash !== `#/${name}`) history.replaceState(null, "", `#/${name}`);
   if (name === "overview" && overview?.serving) showCharts();
 }
 
@@ -357,6 +357,7 @@ byId("similar-form").addEventListener("submit", submitSimilar);
 byId("write-form").addEventListener("submit", submitWrite);
 byId("write-load").addEventListener("click", fillIn);
 window.addEventListener("resize", () => overview?.serving && showCharts());
-select(["overview", "users", "items", "write"].includes(location.hash.slice(1)) ? location.hash.slice(1) : "overview");
+const wanted = location.hash.slice(2); // behind "#/": a hash that is an id would make the browser scroll to it
+select(["overview", "users", "items", "write"].includes(wanted) ? wanted : "overview");
 refresh();
 setInterval(() => document.hidden || refresh(), REFRESH_MS);
