@@ -49,7 +49,7 @@ def keep_half(path: Path) -> None:
             "not an SQLite file: its 700 bytes begin with b'item_id",
         ),
         (lambda path: overwrite(path, 68, b"GPKG"), "of another program: its application id is b'GPKG'"),
-        (lambda path: overwrite(path, 60, (7).to_bytes(4)), "format version 7.*reads 1 to 3: update this program"),
+        (lambda path: overwrite(path, 60, (7).to_bytes(4)), "format version 7.*reads 1 to 4: update this program"),
         (lambda path: overwrite(path, 60, (0).to_bytes(4)), "format version 0"),
         (keep_half, "is damaged: it ends at offset"),
         (lambda path: overwrite(path, 100, b"\xff" * 400), "is damaged|damaged: restore"),

@@ -41,7 +41,7 @@ def test_a_catalogue_of_version_1_is_migrated_once_and_takes_every_write(old: Pa
         write = CatalogWrite(change=PutUsers([UserRecord(user_id="new")]), request=request)
         assert catalog.write([write])[0].sequence == LAST + 1
         assert catalog.put_items([ItemRecord(item_id="new")]) == LAST + 2
-    assert version(old) == 3
+    assert version(old) == 4
     with Catalog.open(old) as catalog:
         assert catalog.last_sequence() == LAST + 2
         assert catalog.write([write])[0].is_repeat
@@ -57,7 +57,7 @@ def test_many_may_open_an_old_catalogue_at_once(old: Path) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(last, range(6))) == {LAST}
-    assert version(old) == 3
+    assert version(old) == 4
 
 
 def test_a_damaged_counter_is_still_seen_after_the_migration(old: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_catalogue_that_a_newer_program_changed_takes_no_write_of_an_older_one
     with deployment.serving(follow_interval_seconds=60) as system:
         system.upsert([make_item("a", "jazz")])
         execute(deployment.catalog_path, "PRAGMA user_version = 5")
-        with pytest.raises(CatalogError, match=r"version 4 now, and 3 when it was opened.*update this one"):
+        with pytest.raises(CatalogError, match=r"version 5 now, and 4 when it was opened.*update this one"):
             system.upsert([make_item("b", "jazz")])
         assert system.similar(JAZZ).item_ids == ["a"]
         execute(deployment.catalog_path, "PRAGMA user_version = 4")

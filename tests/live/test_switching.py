@@ -34,6 +34,9 @@ class ServedModel:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
+    def with_audiences(self, source):
+        return self
+
     def embed_users(self, users):
         self.on_use()
         return self.inner.embed_users(users)
