@@ -33,7 +33,7 @@ def test_equal_seeds_give_equal_intervals_and_columns_share_draws() -> None:
     values = np.random.default_rng(5).random((50, 1))
     both = mean_intervals(np.hstack([values, values]), seed=9)
     again = mean_intervals(values, seed=9)
-    assert both.low[0] == both.low[1] == again.low[0]
+    assert both.low == pytest.approx(np.repeat(again.low, 2), rel=1e-12)  # two columns add up in another order than one
     assert mean_intervals(values, seed=10).low[0] != again.low[0]
 
 

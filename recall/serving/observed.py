@@ -6,6 +6,7 @@ interceptor (`max_in_flight`), is not seen here; streams (health `Watch`, reflec
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +63,13 @@ class Observed(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
         """Returns the handler of a call, which is watched."""
         arrived = time.perf_counter()
         handler = continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+        if handler is None:
+            return None
+        if handler.unary_unary is not None:
+            make, answer = grpc.unary_unary_rpc_method_handler, handler.unary_unary
+        elif handler.stream_unary is not None:  # of a call that is refused unread
+            make, answer = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+        else:
             return handler
         metadata = tuple(handler_call_details.invocation_metadata or ())
         call = _Call(
@@ -71,13 +78,14 @@ class Observed(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             metadata=metadata,
             arrived=arrived,
         )
-        return grpc.unary_unary_rpc_method_handler(
-            self._watched(handler.unary_unary, call),
+        return make(
+            self._watched(answer, call),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
     def _watched(self, answer: _Behavior, call: _Call) -> _Behavior:
+        @functools.wraps(answer)  # which keeps the threads that gRPC is to answer with, see `Guard`
         def watch(request: Any, context: grpc.ServicerContext) -> Any:
             set_request_id(call.request_id)
             context.set_trailing_metadata(((KEY, call.request_id),))

@@ -175,7 +175,7 @@ def test_a_cold_item_with_a_rare_tag_of_the_history_is_found_until_it_is_deleted
         rebuilt = system.recall(QUERY)
         for result in (restarted, rebuilt):
             assert result.item_ids == written.item_ids
-            assert np.array_equal(result.scores, written.scores)
+            np.testing.assert_allclose(result.scores, written.scores, rtol=1e-5)  # encoded in other company
         system.delete(["cold"])
         assert "cold" not in system.recall(EVERYTHING).item_ids
         system.upsert([ItemRecord(item_id="cold", features={"tags": ("tag0",)})])  # now without a common word
@@ -227,6 +227,7 @@ def test_similar_items_share_words_and_a_described_item_finds_what_the_stored_on
 def test_switching_between_models_with_and_without_a_sparse_part_keeps_every_write(place, artifact, tmp_path, until):
     plain = make_artifact(tmp_path / "plain", weight=0.0, seed=1)
     build(place, plain)
+    names = []
     with serving(place) as system:
         system.upsert([ItemRecord(item_id="cold", features={"tags": (RARE,)})])
         assert not system.generation.index.has_content
@@ -237,7 +238,8 @@ def test_switching_between_models_with_and_without_a_sparse_part_keeps_every_wri
             assert system.generation.index.has_content == has_content
             system.upsert([ItemRecord(item_id=f"cold-{name}", features={"tags": (RARE,)})])
             assert f"cold-{name}" in system.recall(EVERYTHING).item_ids
-        assert set(system.recall(QUERY).item_ids[:2]) & {"i01", "cold"}
+            names.append(f"cold-{name}")
+        assert set(system.recall(QUERY).item_ids[:5]) == {"i01", "cold", *names}
 
 
 def test_snapshot_holds_the_bags_of_its_rows(place, artifact, flip_byte):

@@ -168,7 +168,6 @@ def test_quick_run_is_whole_and_goes_on_where_it_was_stopped(run_script, tmp_pat
     values = {(row["variant"], row["channel"], row["figure"]): row["value"] for row in first["rows"]}
     for row in first["rows"]:
         assert row["difference"] == pytest.approx(row["value"] - values[DEFAULT, "served", row["figure"]], abs=1e-9)
-    assert values[DEFAULT, "served", "cold"] > values["id-only-table", "served", "cold"]
     (lost,) = (tmp_path / "work" / "quick" / "runs").glob("*~none-*/validation-all.json")
     assert pl.read_parquet(lost.with_suffix(".parquet"))["user_id"].n_unique() > 1
     lost.unlink()

@@ -45,6 +45,26 @@ def test_every_method_and_code_has_its_series_from_the_start(watched: RecallServ
             assert _of(samples, "grpc_server_handled_total", grpc_method=method.name, grpc_code=code) == 0
 
 
+def test_calls_that_are_refused_unread_count_too(
+    system: RecallSystem, start_server: Callable[..., RecallServer], scrape: Scrape
+) -> None:
+    server = start_server(threads=1, max_in_flight=1, max_wait_seconds=5, metrics={"port": 0})
+    server.attach(system)
+    request = pb.GetItemRequest(item_id="a0", min_sequence=10**9)
+    with grpc.insecure_channel(server.address) as channel:
+        stub = recall_pb2_grpc.RecallServiceStub(channel)
+        calls = [stub.GetItem.future(request, timeout=60) for _ in range(3)]
+        deadline = time.perf_counter() + 30
+        while sum(call.done() for call in calls) < 2 and time.perf_counter() < deadline:
+            time.sleep(0.05)
+        codes = [call.code().name for call in calls if call.done()]
+        counted = _handled(scrape(server), "GetItem")
+        for call in calls:
+            call.cancel()
+    assert codes == ["RESOURCE_EXHAUSTED"] * 2
+    assert counted["ResourceExhausted"] == 2
+
+
 def test_calls_count_under_the_code_that_their_caller_got(watched: RecallServer, scrape: Scrape) -> None:
     with grpc.insecure_channel(watched.address) as channel:
         stub = recall_pb2_grpc.RecallServiceStub(channel)
