@@ -75,10 +75,11 @@ def build_chosen(vectors: FloatArray, config: IndexConfig, *, queries: FloatArra
     Args:
         vectors: As there.
         config: What to build.
-        queries: [num_queries, dim] float32, as they will be asked, for `auto` to measure with; None makes some.
+        queries: [num_queries, dim] float32, as they will be asked, for `auto` and `lsh` to measure with; None makes
+            some.
     """
     if config.kind != AUTO:
-        return Built(index=build_kind(config.kind, vectors, config.parameters))
+        return Built(index=build_kind(config.kind, vectors, config.parameters, queries=queries))
     budget = max(round(config.memory_budget_mb * MEGABYTE), 1) if config.memory_budget_mb else None
     options = TuneOptions(queries=queries)
     tuned = tune(vectors, target_recall=config.target_recall, memory_budget_bytes=budget, options=options)

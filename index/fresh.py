@@ -23,7 +23,7 @@ from index.protocols import FloatArray, RowArray, RowBitmap
 from index.sparse import AppendableSparse
 
 HASHING = LshParameters()
-"""Of a fresh part: measured on its rows when it is hashed."""
+"""Of a fresh part: measured on its rows, and on what was asked lately, when it is hashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +102,9 @@ class FreshPart:
         """The same vectors in hash tables, at least as many rows as any view has; None while they are scanned."""
         return self._hashed
 
-    def as_hashed(self, num_rows: int) -> LshIndex:
-        """Returns hash tables of the first rows; changes nothing."""
-        return LshIndex.build(self.index.vectors[:num_rows], replace(HASHING, threads=1))
+    def as_hashed(self, num_rows: int, queries: FloatArray | None) -> LshIndex:
+        """Returns hash tables of the first rows, which suit queries, [num_queries, dim] float32; changes nothing."""
+        return LshIndex.build(self.index.vectors[:num_rows], replace(HASHING, threads=1), queries=queries)
 
     def take_hashed(self, hashed: LshIndex) -> None:
         """Searches hash tables of the first rows from now on, to which the rows since are added; for the writer."""

@@ -5,6 +5,8 @@ A kind has a frozen dataclass of parameters, whose fields may be named in a conf
 - `build(vectors, parameters)`: over [n, dim] float32 rows of about equal length, which it keeps,
 - `save(folder)`: writes what cannot be made again quickly, beside the vectors (`index.space`),
 - `load(folder, vectors, parameters)`: reads that.
+
+Where parameters follow from the data, `build` takes `queries` too, as they will be asked.
 """
 
 from __future__ import annotations
@@ -59,12 +61,19 @@ class Kind(Generic[P]):
     Attributes:
         parameters: Its dataclass of parameters; every field has a default.
         build: Makes an index of vectors, [n, dim] float32.
+        build_for: Makes one whose parameters suit queries, [num_queries, dim] float32, that are given last; None where
+            queries make no difference.
         load: Reads what the index's `save` wrote into a folder, with the same vectors and parameters.
     """
 
     parameters: type[P]
     build: Callable[[FloatArray, P], BaseIndex]
     load: Callable[[Path, FloatArray, P], BaseIndex]
+    build_for: Callable[[FloatArray, P, FloatArray], BaseIndex] | None = None
+
+
+def _lsh_for(vectors: FloatArray, parameters: LshParameters, queries: FloatArray) -> BaseIndex:
+    return LshIndex.build(vectors, parameters, queries=queries)
 
 
 KINDS: dict[str, Kind[Any]] = {
@@ -75,7 +84,7 @@ KINDS: dict[str, Kind[Any]] = {
     "ivf_pq": Kind(parameters=IvfPqParameters, build=IvfPqIndex.build, load=IvfPqIndex.load),
     "scalar": Kind(parameters=ScalarParameters, build=ScalarIndex.build, load=ScalarIndex.load),
     "kd_tree": Kind(parameters=KdTreeParameters, build=KdTreeIndex.build, load=KdTreeIndex.load),
-    "lsh": Kind(parameters=LshParameters, build=LshIndex.build, load=LshIndex.load),
+    "lsh": Kind(parameters=LshParameters, build=LshIndex.build, load=LshIndex.load, build_for=_lsh_for),
 }
 
 
@@ -101,9 +110,14 @@ def parameters_of(name: str, values: Mapping[str, int | float | str]) -> KindPar
     return parameters
 
 
-def build_kind(name: str, vectors: FloatArray, values: Mapping[str, int | float | str]) -> BaseIndex:
-    """Builds an index of a kind; see `index.factory.build_index`."""
-    return kind_named(name).build(vectors, parameters_of(name, values))
+def build_kind(
+    name: str, vectors: FloatArray, values: Mapping[str, int | float | str], *, queries: FloatArray | None = None
+) -> BaseIndex:
+    """Builds an index of a kind; see `index.factory.build_chosen`."""
+    kind, parameters = kind_named(name), parameters_of(name, values)
+    if queries is not None and kind.build_for is not None:
+        return kind.build_for(vectors, parameters, queries)
+    return kind.build(vectors, parameters)
 
 
 def load_kind(name: str, folder: Path, vectors: FloatArray, values: Parameters) -> BaseIndex:

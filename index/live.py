@@ -37,6 +37,7 @@ from index.live_checks import check_bags, check_ids_ascend, check_written_attrib
 from index.live_view import LiveView
 from index.merging import Write, merged, replayed
 from index.protocols import FloatArray, Hits, SearchOptions, VectorIndex
+from index.recent_queries import RecentQueries
 from index.sparse import SparseIndex
 from index.subset import Subset, Test
 from index.view import Located, View, empty_view
@@ -113,6 +114,7 @@ class LiveIndex:
         check_ids_ascend(item_ids)
         self._write_lock, self._merge_lock = Lock(), Lock()
         self._writes: list[Write] | None = None
+        self._asked = RecentQueries(base.dim)
         self._view = empty_view(item_ids, base, exact, content=content, sequence=sequence)
 
     def set_attributes(self, attributes: Attributes) -> None:
@@ -244,7 +246,11 @@ class LiveIndex:
             InvalidQueryError: `k` is below 1, there is not one options value or profile a query, there are profiles
                 and no content, or a filter does not fit the attributes.
         """
-        return search_checked(self._view, queries, k, options, profiles=profiles)
+        view = self._view
+        hits = search_checked(view, queries, k, options, profiles=profiles)
+        if view.num_fresh_rows and view.fresh.hashed is None:
+            self._asked.add(np.atleast_2d(np.asarray(queries, dtype=np.float32)))
+        return hits
 
     def check_filter(self, condition: Condition) -> None:
         """Checks that a condition fits the attributes of items.
@@ -294,12 +300,13 @@ class LiveIndex:
     def hash_fresh(self) -> None:
         """Puts the fresh part into hash tables, with which it is searched from then on; see `FreshPart.hashed`.
 
-        Takes seconds; searches and writes go on meanwhile, by scans. What is hashed already is left alone.
+        How many tables and probes that takes is measured with the queries asked last, if there are some. Takes seconds;
+        searches and writes go on meanwhile, by scans. What is hashed already is left alone.
         """
         view = self._view
         if view.fresh.hashed is not None:
             return
-        hashed = view.fresh.as_hashed(view.num_fresh_rows)
+        hashed = view.fresh.as_hashed(view.num_fresh_rows, self._asked.vectors())
         with self._write_lock:
             if self._view.fresh is view.fresh:  # neither merged nor compacted since
                 view.fresh.take_hashed(hashed)

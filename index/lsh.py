@@ -40,16 +40,25 @@ class LshIndex:
         self._parameters = parameters
 
     @classmethod
-    def build(cls, vectors: FloatArray, parameters: LshParameters | None = None) -> LshIndex:
-        """Puts vectors, [n, dim] float32 of about equal length, into tables; they are kept and may be a memory map.
+    def build(
+        cls, vectors: FloatArray, parameters: LshParameters | None = None, *, queries: FloatArray | None = None
+    ) -> LshIndex:
+        """Puts vectors into tables.
+
+        Args:
+            vectors: [n, dim] float32 of about equal length; kept, and may be a memory map.
+            parameters: What is 0 in them is left to the rule.
+            queries: [num_queries, dim] float32, as they will be asked, for the rule to measure with; None takes rows.
+                Queries that lie elsewhere than rows, such as vectors of users, need more probes.
 
         Raises:
-            InvalidVectorError: A vector is not finite or is zero.
+            InvalidVectorError: A vector is not finite or is zero, or a query is not finite or of another length.
             InvalidIndexConfigError: Parameters do not fit each other.
         """
         vectors = checks.as_matrix(vectors, dim=None, what="vectors")
         checks.largest_norm(vectors, what="vectors")
-        chosen, sample = measured(vectors, parameters or LshParameters())
+        queries = None if queries is None else checks.check_queries(queries, 1, dim=vectors.shape[1])
+        chosen, sample = measured(vectors, parameters or LshParameters(), queries=queries)
         index = cls._over(vectors, chosen)
         if sample is None:
             return index

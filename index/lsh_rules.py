@@ -1,11 +1,11 @@
 """Parameters of an LSH index from a target recall, measured on a sample of the data.
 
-For a few hundred rows as queries the true neighbors among the other rows are searched exactly. For each number of
-buckets that comes into question, functions are drawn, and every neighbor's bucket in every table is looked up in the
-order in which the query would probe. A neighbor is found once it was met in `min_hits` of the first L tables; so the
-number of probes that finds the target share of neighbors is a quantile, for every L and `min_hits` from one hashing.
-Random rows, looked up likewise, tell what those probes would read. Of all combinations the one that costs least is
-taken, by a model of the time of each step; where none reaches the target, the one that comes nearest.
+For a few hundred queries, given ones or rows, the true neighbors among the (other) rows are searched exactly. For each
+number of buckets that comes into question, functions are drawn, and every neighbor's bucket in every table is looked up
+in the order in which the query would probe. A neighbor is found once it was met in `min_hits` of the first L tables; so
+the number of probes that finds the target share of neighbors is a quantile, for every L and `min_hits` from one
+hashing. Random rows, looked up likewise, tell what those probes would read. Of all combinations the one that costs
+least is taken, by a model of the time of each step; where none reaches the target, the one that comes nearest.
 """
 
 from __future__ import annotations
@@ -56,15 +56,23 @@ def for_data(vectors: FloatArray, given: LshParameters) -> LshParameters:
     return measured(vectors, given)[0]
 
 
-def measured(vectors: FloatArray, given: LshParameters) -> tuple[LshParameters, Sample | None]:
-    """Returns what `for_data` does, and the sample that it was measured on; None where nothing was left to measure."""
+def measured(
+    vectors: FloatArray, given: LshParameters, *, queries: FloatArray | None = None
+) -> tuple[LshParameters, Sample | None]:
+    """Returns what `for_data` does, and the sample that it was measured on; None where nothing was left to measure.
+
+    Args:
+        vectors: As there.
+        given: As there.
+        queries: [num_queries, dim] float32, checked, as they will be asked, to measure with; None takes rows.
+    """
     num_rows, dim = vectors.shape
     given = replace(given, rerank=given.rerank or default_rerank(given.target_k))
     given = replace(given, family=CROSS_POLYTOPE if given.family == AUTO else given.family)
     set_ = given.bits and given.functions and given.tables and given.probes and given.min_hits
     if num_rows < 2 or (set_ and (given.width or given.family != P_STABLE)):
         return given.for_rows(num_rows, dim), None
-    sample = Sample.draw(vectors, given.target_k, seed=given.seed)
+    sample = Sample.draw(vectors, given.target_k, seed=given.seed, queries=queries)
     aim = given.target_recall + _MARGIN * (1 - given.target_recall)
     choices = [choice for setting in _settings(sample, given) for choice in _choices(sample, setting, aim)]
     reached = [choice for choice in choices if choice.recall >= aim]

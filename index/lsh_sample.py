@@ -1,7 +1,8 @@
 """A sample of the rows of an LSH index, with the true neighbors of some of them.
 
-Queries are rows, whose neighbors are the others. Where copies of a row are among these, the query is put beside it
-(`index.made_queries`): copies lie in the very bucket of the row, so that any parameters would seem to do.
+Queries are those that are given, as they will be asked. Without any they are rows, whose neighbors are the others.
+Where copies of a row are among these, the query is put beside it (`index.made_queries`): copies lie in the very bucket
+of the row, so that any parameters would seem to do.
 """
 
 from __future__ import annotations
@@ -49,8 +50,15 @@ class Sample:
     owns: NDArray[np.bool_]
 
     @classmethod
-    def draw(cls, vectors: FloatArray, k: int, *, seed: int) -> Sample:
-        """Draws queries from [n, dim] float32 rows, n at least 2, and searches their `k` neighbors exactly."""
+    def draw(cls, vectors: FloatArray, k: int, *, seed: int, queries: FloatArray | None = None) -> Sample:
+        """Draws queries, and searches their `k` neighbors exactly.
+
+        Args:
+            vectors: [n, dim] float32 rows, n at least 2.
+            k: Neighbors wanted.
+            seed: Of what is drawn.
+            queries: [num_queries, dim] float32, checked, as they will be asked, to draw from; None draws rows.
+        """
         generator = np.random.default_rng(seed)
         num_rows = vectors.shape[0]
         if num_rows > _ROWS:
@@ -58,12 +66,12 @@ class Sample:
         size = vectors.shape[0]
         exact = FlatIndex(vectors)
         k = min(max(1, round(k * size / num_rows)), size - 1)
-        rows = generator.choice(size, min(size, max(_LEAST_QUERIES, min(_QUERIES, size // 16))), replace=False)
         ranks = np.unique(np.linspace(0, k - 1, min(k, _NEIGHBORS)).astype(np.int64))
-        queries, near = _asked(exact, rows, ranks, generator)
+        asked = _rows_asked(exact, ranks, generator) if queries is None else _given(exact, queries, ranks, generator)
+        queries, near, is_row = asked
         last = vectors[near[:, -1]]
         floors = _paired(queries, last)
-        owns = (queries == vectors[rows]).all(axis=1) & (_paired(queries, queries) >= floors)
+        owns = is_row & (_paired(queries, queries) >= floors)
         background = vectors[generator.choice(size, min(size, _BACKGROUND), replace=False)]
         distance = float(np.median(np.linalg.norm(queries - last, axis=1)))
         return cls(
@@ -83,11 +91,28 @@ def _paired(queries: FloatArray, vectors: FloatArray) -> FloatArray:
     return score_rows(queries, vectors, places[:-1], offsets=places)
 
 
-def _asked(
-    exact: FlatIndex, rows: RowArray, ranks: RowArray, generator: np.random.Generator
-) -> tuple[FloatArray, RowArray]:
-    """Returns queries, [len(rows), dim], and the rows of their neighbors of some ranks, [len(rows), len(ranks)]."""
-    queries, k = exact.vectors[rows], int(ranks[-1]) + 1
+def _given(
+    exact: FlatIndex, queries: FloatArray, ranks: RowArray, generator: np.random.Generator
+) -> tuple[FloatArray, RowArray, NDArray[np.bool_]]:
+    """Returns what `_rows_asked` does, of given queries."""
+    chosen = generator.choice(len(queries), min(len(queries), _QUERIES), replace=False)
+    queries = np.ascontiguousarray(queries[np.sort(chosen)])
+    near = exact.search(queries, int(ranks[-1]) + 1).rows[:, ranks]
+    return queries, near, np.zeros(len(queries), dtype=np.bool_)
+
+
+def _rows_asked(
+    exact: FlatIndex, ranks: RowArray, generator: np.random.Generator
+) -> tuple[FloatArray, RowArray, NDArray[np.bool_]]:
+    """Draws queries from the rows.
+
+    Returns:
+        Queries, [num_queries, dim] float32; the rows of their neighbors of some ranks, [num_queries, len(ranks)] int64;
+        and whether a query is a row, [num_queries] bool.
+    """
+    size, k = exact.num_rows, int(ranks[-1]) + 1
+    rows = generator.choice(size, min(size, max(_LEAST_QUERIES, min(_QUERIES, size // 16))), replace=False)
+    queries = exact.vectors[rows]
     found = exact.search(queries, k + 1).rows
     near = np.stack([line[line != row][ranks] for line, row in zip(found, rows, strict=True)])
     apart = np.square(exact.vectors[near] - queries[:, None]).sum(axis=2)
@@ -95,4 +120,4 @@ def _asked(
     if copied.size:
         queries[copied] = queries_beside(exact, rows[copied], generator)
         near[copied] = exact.search(queries[copied], k).rows[:, ranks]
-    return queries, near
+    return queries, near, (queries == exact.vectors[rows]).all(axis=1)

@@ -109,7 +109,7 @@ class Contest:
         """Builds and measures; None where it cannot be built or is over the budget."""
         started = time.perf_counter()
         try:
-            index = self._exact if kind == "flat" else build_kind(kind, self._exact.vectors, build)
+            index = self._made(kind, build)
         except MissingBackendError as error:
             self._note(kind, build, f"not tried: {error}")
             return None
@@ -191,8 +191,13 @@ class Contest:
         """Builds the smallest, where nothing fits."""
         _, kind, build = self._smallest or (0, "flat", {})
         started = time.perf_counter()
-        index = self._exact if kind == "flat" else build_kind(kind, self._exact.vectors, build)
+        index = self._made(kind, build)
         return self._climbed(index, time.perf_counter() - started)
+
+    def _made(self, kind: str, build: Setting) -> BaseIndex:
+        if kind == "flat":
+            return self._exact
+        return build_kind(kind, self._exact.vectors, build, queries=self._sample.queries)
 
     def _note(self, kind: str, build: Setting, verdict: str) -> None:
         self._tried.append(self._unmeasured(kind, build, verdict))

@@ -153,7 +153,7 @@ def generation_in_memory(
 
 def _built(catalog: Catalog, model: Embedder, content: SnapshotContent, *, config: IndexConfig) -> Built:
     queries = None
-    if config.kind == AUTO and len(content.item_ids) >= EXACT_ROWS:
+    if config.kind == "lsh" or (config.kind == AUTO and len(content.item_ids) >= EXACT_ROWS):
         queries = stored_queries(catalog, model, content.item_ids, vectors=content.vectors)
         of_users = "made beside items" if queries is None else f"the vectors of {len(queries)} stored users"
         _logger.info("index: tuned for queries that are %s", of_users)

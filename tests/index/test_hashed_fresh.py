@@ -44,6 +44,21 @@ def test_hashed_part_finds_nearly_what_a_scan_finds_with_the_same_scores(live, u
     assert [hits.item_ids for hits in exact] == [hits.item_ids for hits in scanned]
 
 
+@pytest.mark.parametrize(("num_asked", "given"), [(31, None), (32, 32), (400, 160)])
+def test_tables_suit_what_was_asked_last(live, unit_vectors, monkeypatch, num_asked, given):
+    asked, seen, build = unit_vectors(num_asked, 16, seed=3), [], LshIndex.build
+    monkeypatch.setattr(
+        LshIndex, "build", lambda *arguments, queries: (seen.append(queries), build(*arguments, queries=queries))[1]
+    )
+    for query in asked:
+        live.search(query[None], 3)
+    live.hash_fresh()
+    if given is None:
+        assert seen == [None]
+    else:
+        assert {tuple(row) for row in seen[0]} == {tuple(row) for row in asked[-given:]}
+
+
 def test_everything_there_is_can_be_asked_for(live, unit_vectors):
     live.hash_fresh()
     hits = live.search(unit_vectors(1, 16, seed=1), 1000, [SearchOptions(exclude=["100", "101"])])[0]
@@ -53,8 +68,8 @@ def test_everything_there_is_can_be_asked_for(live, unit_vectors):
 def test_writes_after_the_switch_and_while_it_is_made_are_found(live, unit_vectors, monkeypatch):
     new, build = unit_vectors(3, 16, seed=2), LshIndex.build
 
-    def build_and_be_written_to(*arguments):
-        hashed = build(*arguments)
+    def build_and_be_written_to(*arguments, **queries):
+        hashed = build(*arguments, **queries)
         live.apply(["during"], new[:1], deleted=["499"], sequence=3)
         assert live.search(new[:1], 1)[0].item_ids == ["during"]
         return hashed

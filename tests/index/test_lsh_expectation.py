@@ -28,6 +28,24 @@ def test_expected_recall_is_that_of_queries_never_seen(unit_vectors, caplog, fam
     assert not caplog.records
 
 
+def elsewhere(vectors, num_queries, *, seed):
+    """Returns means of four rows of chance, as users are of items they had."""
+    mixed = vectors[np.random.default_rng(seed).integers(0, len(vectors), (num_queries, 4))].sum(axis=1)
+    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+
+
+def test_queries_that_lie_elsewhere_are_provided_for_where_they_are_given(unit_vectors):
+    vectors = unit_vectors(4000, 32, num_centres=300)
+    asked, others = elsewhere(vectors, 200, seed=1), elsewhere(vectors, 300, seed=2)
+    parameters = LshParameters(target_k=20, target_recall=0.9)
+    by_rows = LshIndex.build(vectors, parameters)
+    assert recall_of(by_rows, vectors, others, 20) < by_rows.parameters()["expected_recall"] - 0.05
+    by_queries = build_kind("lsh", vectors, {"target_k": 20, "target_recall": 0.9}, queries=asked)
+    expected = by_queries.parameters()["expected_recall"]
+    assert expected >= 0.9
+    assert recall_of(by_queries, vectors, others, 20) == pytest.approx(expected, abs=0.04)
+
+
 def test_target_that_cannot_be_reached_is_warned_of_and_readable(unit_vectors, caplog):
     """Beside a column of 1000, a byte a value tells no row from another."""
     vectors = np.concatenate([unit_vectors(2000), np.full((2000, 1), 1000, dtype=np.float32)], axis=1)
