@@ -20,8 +20,9 @@ lint: $(DEV_STAMP)
 types: $(DEV_STAMP)
 	$(BIN)/mypy
 
+# Files of tests are shared out to two processes: most of their time they wait for servers to start.
 unit: $(DEV_STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 generate: $(DEV_STAMP)
 	$(BIN)/python scripts/generate_proto.py

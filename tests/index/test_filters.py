@@ -91,7 +91,7 @@ def found(live: LiveIndex, condition: Condition, k: int = 10, **options: object)
         (ItemIn(("d", "b", "nobody")), "bd"),
         (Not(ItemIn(("d", "b"))), "ac"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_filter_leaves_the_items_that_it_holds_for(live: LiveIndex, condition: Condition, expected: str) -> None:
     assert found(live, condition) == expected

@@ -129,7 +129,7 @@ HAND = ItemIn(tuple(ITEMS))
         (ItemIn(("h4", "h1", "nobody")), ["h1", "h4"]),
         (ItemIn(()), []),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_recall_returns_what_the_filter_holds_for(ask, condition: Condition, expected: list[str]) -> None:
     for exact in (False, True):
