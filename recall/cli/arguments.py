@@ -50,6 +50,12 @@ Filter: TypeAlias = Annotated[
 ]
 Attributes: TypeAlias = Annotated[str | None, typer.Option("--attributes", help="Attributes to show: a,b.")]
 Exact: TypeAlias = Annotated[bool, typer.Option("--exact", help="Search exhaustively.")]
+MinSequence: TypeAlias = Annotated[
+    int, typer.Option("--min-sequence", min=0, help="Wait until this write is visible, on whatever server it was.")
+]
+RequestId: TypeAlias = Annotated[
+    str | None, typer.Option("--request-id", help="Makes the command safe to repeat, for example a UUID.")
+]
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 

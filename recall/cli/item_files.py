@@ -1,14 +1,16 @@
 """Items from files, in batches: JSON lines and Parquet for `recall upsert`.
 
-A line of a `.jsonl` file is `{"item_id": "x", "features": {...}, "attributes": {...}}`, the last two optional. A
-`.parquet` file has the column `item_id`; every other column is a feature, an attribute or both, as the server says that
-the catalogue has it, which is how `recall load` stores it. A column that the server does not know is a feature.
+A line of a `.jsonl` file is `{"item_id": "x", "features": {...}, "attributes": {...}, "available_from": SECONDS,
+"available_until": SECONDS}`, all but the first optional. A `.parquet` file has the column `item_id`; every other column
+is a feature, an attribute or both, as the server says that the catalogue has it, which is how `recall load` stores it.
+A column that the server does not know is a feature.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
     from recall.live.records import ItemRecord
 
-_KEYS = {"item_id", "features", "attributes"}
+_WINDOW = ("available_from", "available_until")
+_KEYS = {"item_id", "features", "attributes", *_WINDOW}
 
 
 def batches(items: Iterator[ItemRecord], size: int) -> Iterator[list[ItemRecord]]:
@@ -67,7 +70,11 @@ def _item(line: str, place: str) -> ItemRecord:
     unknown = sorted(value.keys() - _KEYS)
     if unknown:
         raise DataError(f"{place}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(_KEYS))}")
-    return _record(value["item_id"], value.get("features", {}), value.get("attributes", {}), place=place)
+    window = {name: value[name] for name in _WINDOW if value.get(name) is not None}
+    if any(type(end) is not int for end in window.values()):
+        raise DataError(f"{place}: {' and '.join(_WINDOW)} are whole seconds since 1970")
+    record = _record(value["item_id"], value.get("features", {}), value.get("attributes", {}), place=place)
+    return replace(record, **window)
 
 
 def _record(item_id: str, features: object, attributes: object, *, place: str) -> ItemRecord:

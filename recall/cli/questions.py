@@ -17,6 +17,7 @@ from recall.cli.arguments import (
     Filter,
     Json,
     Limit,
+    MinSequence,
     Timeout,
     filter_condition,
     id_list,
@@ -58,6 +59,7 @@ def query(
     attributes: Attributes = None,
     exact: Exact = False,
     include_history: IncludeHistory = False,
+    min_sequence: MinSequence = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -74,7 +76,7 @@ def query(
         exclude_history=not include_history,
     )
     with server.client(timeout) as client:
-        result = client.recall(question)
+        result = client.recall(question, min_sequence=min_sequence)
     _show(result, {"answered_from": result.answered_from.value}, json)
 
 
@@ -86,6 +88,7 @@ def batch(
     exclude: Exclude = None,
     condition: Filter = None,
     exact: Exact = False,
+    min_sequence: MinSequence = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -100,7 +103,8 @@ def batch(
     )
     user_ids = id_list(users, "--users") or ()
     with server.client(timeout) as client:
-        results = client.batch_recall([replace(question, user_id=user_id) for user_id in user_ids])
+        queries = [replace(question, user_id=user_id) for user_id in user_ids]
+        results = client.batch_recall(queries, min_sequence=min_sequence)
     columns = ("user_id", "rank", "item_id", "score")
     rows = [
         (user_id, rank, item_id, score)
@@ -131,6 +135,7 @@ def explain(
     condition: Filter = None,
     exact: Exact = False,
     include_history: IncludeHistory = False,
+    min_sequence: MinSequence = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -145,7 +150,7 @@ def explain(
         exclude_history=not include_history,
     )
     with server.client(timeout) as client:
-        explanation = client.explain(question, item_id)
+        explanation = client.explain(question, item_id, min_sequence=min_sequence)
     _show_explanation(explanation, json)
 
 
@@ -163,6 +168,7 @@ def similar(
     condition: Filter = None,
     attributes: Attributes = None,
     exact: Exact = False,
+    min_sequence: MinSequence = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -183,7 +189,7 @@ def similar(
         attributes=id_list(attributes, "--attributes") or (),
     )
     with server.client(timeout) as client:
-        result = client.similar(question)
+        result = client.similar(question, min_sequence=min_sequence)
     _show(result, {}, json)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Json, Timeout
+from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Json, MinSequence, Timeout
 from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import pair_lines, report, say, table_lines
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 def get(
     server: Server,
     item_id: Annotated[str, typer.Argument(help="A stored item.", show_default=False)],
+    min_sequence: MinSequence = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Show what is stored of an item."""
     with server.client(timeout) as client:
-        reply = client.get(item_id)
+        reply = client.get(item_id, min_sequence=min_sequence)
     value = {**_item_value(reply), "model_id": reply.model_id, "sequence": reply.sequence}
     report(pair_lines(_flat(value)), value, json)
 
@@ -36,12 +37,13 @@ def list_items(
     server: Server,
     page: Annotated[str, typer.Option("--page", help="Token of the page, as the page before gave it.")] = "",
     limit: Annotated[int, typer.Option("--limit", help="Items wanted, 1 to 1,000; 0 for 100.")] = 0,
+    min_sequence: MinSequence = 0,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Show one page of the stored items, in the order of their ids."""
     with server.client(timeout) as client:
-        reply = client.page(token=page, size=limit)
+        reply = client.page(token=page, size=limit, min_sequence=min_sequence)
     value: dict[str, object] = {
         "items": [_item_value(item) for item in reply.items],
         "damaged_item_ids": list(reply.damaged_item_ids),

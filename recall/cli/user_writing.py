@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Features, Json, Timeout, json_object
+from recall.cli.arguments import DEFAULT_TIMEOUT_SECONDS, Features, Json, RequestId, Timeout, json_object
 from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import report, say
 
@@ -17,6 +17,7 @@ def upsert_user(
     user_id: Annotated[str, typer.Argument(help="The user.", show_default=False)],
     features: Features = None,
     validate_only: Annotated[bool, typer.Option("--validate-only", help="Check, but store nothing.")] = False,
+    request_id: RequestId = None,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -25,7 +26,7 @@ def upsert_user(
 
     user = UserRecord(user_id=user_id, features=checked_features(json_object(features, "--features") or {}))
     with server.client(timeout) as client:
-        result = client.upsert_users([user], validate_only=validate_only)
+        result = client.upsert_users([user], validate_only=validate_only, request_id=request_id)
     value: dict[str, object] = {
         "sequence": result.sequence,
         "model_id": result.model_id,
@@ -41,12 +42,13 @@ def upsert_user(
 def delete_users(
     server: Server,
     user_ids: Annotated[list[str], typer.Argument(help="Users to erase.", show_default=False)],
+    request_id: RequestId = None,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Erase users with everything that was recorded of them."""
     with server.client(timeout) as client:
-        result = client.delete_users(user_ids)
+        result = client.delete_users(user_ids, request_id=request_id)
     value: dict[str, object] = {
         "num_deleted": result.num_deleted,
         "sequence": result.sequence,
@@ -61,6 +63,7 @@ def record(
     user_id: Annotated[str, typer.Argument(help="Who.", show_default=False)],
     item_ids: Annotated[list[str], typer.Argument(help="What the user chose.", show_default=False)],
     timestamp: Annotated[int, typer.Option("--timestamp", help="When, in seconds since 1970; 0 for now.", min=0)] = 0,
+    request_id: RequestId = None,
     timeout: Timeout = DEFAULT_TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -69,7 +72,7 @@ def record(
 
     events = [InteractionRecord(user_id=user_id, item_id=item_id, timestamp=timestamp) for item_id in item_ids]
     with server.client(timeout) as client:
-        result = client.record(events)
+        result = client.record(events, request_id=request_id)
     value: dict[str, object] = {
         "num_recorded": result.num_recorded,
         "sequence": result.sequence,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recall.cli.arguments import Features, Json, Timeout, json_object
+from recall.cli.arguments import Features, Json, RequestId, Timeout, id_list, json_object
 from recall.cli.connection import Server, with_server_flags
 from recall.cli.output import report, say
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 _BATCH = 1_000
 _TIMEOUT_SECONDS = 60.0
 _MAX_SHOWN_WARNINGS = 20
+
+AvailableFrom = Annotated[
+    int | None, typer.Option("--available-from", help="First second since 1970 at which it may be returned.")
+]
+AvailableUntil = Annotated[
+    int | None, typer.Option("--available-until", help="First second since 1970 at which it may not be any more.")
+]
 
 
 @with_server_flags
@@ -29,7 +37,17 @@ def upsert(
     file: Annotated[
         Path | None, typer.Option("--file", help="Items as .jsonl or .parquet, in batches of 1,000.", dir_okay=False)
     ] = None,
+    available_from: AvailableFrom = None,
+    available_until: AvailableUntil = None,
+    update_mask: Annotated[
+        str | None,
+        typer.Option(
+            "--update-mask",
+            help="Change only these fields of stored items: features.NAME,attributes.NAME,available_until.",
+        ),
+    ] = None,
     validate_only: Annotated[bool, typer.Option("--validate-only", help="Check, but store nothing.")] = False,
+    request_id: RequestId = None,
     timeout: Timeout = _TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
@@ -39,6 +57,11 @@ def upsert(
 
     if (item_id is None) == (file is None):
         raise typer.BadParameter("give either --item-id with --features, or --file", param_hint="--item-id")
+    if file is not None and (available_from, available_until) != (None, None):
+        raise typer.BadParameter(
+            "it is of one item; in a .jsonl file each line may have it", param_hint="--available-from"
+        )
+    settings = _Settings(id_list(update_mask, "--update-mask"), validate_only=validate_only, request_id=request_id)
     with server.client(timeout) as client:
         if file is not None:
             status = client.status()
@@ -47,8 +70,9 @@ def upsert(
         else:
             given = checked_features(json_object(features, "--features") or {})
             more = checked_features(json_object(attributes, "--attributes") or {}, path="attributes")
-            groups = iter([[ItemRecord(item_id=item_id or "", features=given, attributes=more)]])
-        num_items, replies = _written(client, groups, validate_only=validate_only)
+            window = {"available_from": available_from, "available_until": available_until}
+            groups = iter([[ItemRecord(item_id=item_id or "", features=given, attributes=more, **window)]])
+        num_items, replies = _written(client, groups, settings)
     _report_upsert(num_items, replies, "checked" if validate_only else "stored", json)
 
 
@@ -56,12 +80,14 @@ def upsert(
 def delete(
     server: Server,
     item_ids: Annotated[list[str], typer.Argument(help="Items to delete.", show_default=False)],
+    request_id: RequestId = None,
     timeout: Timeout = _TIMEOUT_SECONDS,
     json: Json = None,
 ) -> None:
     """Delete items; when it returns they are never returned again."""
     with server.client(timeout) as client:
-        replies = [client.delete(item_ids[start : start + _BATCH]) for start in range(0, len(item_ids), _BATCH)]
+        batches = [item_ids[start : start + _BATCH] for start in range(0, len(item_ids), _BATCH)]
+        replies = [client.delete(ids, request_id=_id_of(request_id, number)) for number, ids in enumerate(batches)]
     num_deleted = sum(reply.num_deleted for reply in replies)
     last = replies[-1]
     value: dict[str, object] = {
@@ -72,15 +98,36 @@ def delete(
     report([f"deleted {num_deleted} of {len(item_ids)} items, sequence {last.sequence}"], value, json)
 
 
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What all batches of an upsert have in common."""
+
+    update_mask: tuple[str, ...] | None
+    validate_only: bool
+    request_id: str | None
+
+
+def _id_of(request_id: str | None, batch: int) -> str | None:
+    """Returns the request id of one of the batches of a command, the same each time."""
+    return request_id if request_id is None or batch == 0 else f"{request_id}/{batch}"
+
+
 def _written(
-    client: RecallClient, groups: Iterator[list[ItemRecord]], *, validate_only: bool
+    client: RecallClient, groups: Iterator[list[ItemRecord]], settings: _Settings
 ) -> tuple[int, list[WriteResult]]:
     from recall.errors import RecallError
 
     num_items, replies = 0, []
     try:
-        for group in groups:
-            replies.append(client.upsert(group, validate_only=validate_only))
+        for number, group in enumerate(groups):
+            replies.append(
+                client.upsert(
+                    group,
+                    update_mask=settings.update_mask,
+                    validate_only=settings.validate_only,
+                    request_id=_id_of(settings.request_id, number),
+                )
+            )
             num_items += len(group)
     except RecallError:
         if num_items:

@@ -55,11 +55,16 @@ class Calls:
         self._random = Random()
         self._lock = threading.Lock()
         self._sequence = 0
+        self._is_closed = False
 
     @property
     def sequence(self) -> int:
         """The last write that a reply named; 0 before the first."""
         return self._sequence
+
+    def close(self) -> None:
+        """Refuses calls from now on."""
+        self._is_closed = True
 
     def min_sequence(self, asked: int) -> int:
         """Returns which write a call waits for where its caller asked for `asked`."""
@@ -107,6 +112,10 @@ class Calls:
             metadata = None if self._settings.token is None else self._settings.token.metadata()
             try:
                 return self._seen(method(request, timeout=max(deadline - time.perf_counter(), 0.0), metadata=metadata))
+            except ValueError as error:
+                if not self._is_closed:
+                    raise
+                raise UnavailableError(f"the client of {self._target} is closed; make another") from error
             except grpc.RpcError as error:
                 failure = typed_error(error, self._target)
                 pause = next(pauses, None) if is_unavailable(error) else None

@@ -112,6 +112,7 @@ class RecallClient:
 
     def close(self) -> None:
         """Closes the connection; calls under way fail."""
+        self._calls.close()
         self._channel.close()
 
     @property

@@ -18,13 +18,14 @@ def test_json_lines_become_items(tmp_path: Path) -> None:
     file = tmp_path / "items.jsonl"
     file.write_text(
         '{"item_id": "a", "features": {"title": "x", "tags": ["p", "q"], "price": 2}, "attributes": {"shop": "s"}}\n'
-        '\n{"item_id": "b", "features": {"image": [0.5, 1], "note": null}}\n'
+        '\n{"item_id": "b", "features": {"image": [0.5, 1], "note": null}, "available_until": 1800000000}\n'
     )
     first, second = read_items(file, {}, attributes={})
     assert first == ItemRecord(
         item_id="a", features={"title": "x", "tags": ("p", "q"), "price": 2.0}, attributes={"shop": "s"}
     )
     assert list(second.features) == ["image"]
+    assert (first.available_from, second.available_until) == (None, 1_800_000_000)
     np.testing.assert_array_equal(second.features["image"], np.array([0.5, 1], dtype=np.float32))
 
 
@@ -34,7 +35,9 @@ def test_json_lines_become_items(tmp_path: Path) -> None:
         ("{", "no valid JSON"),
         ("[1]", 'no object with a string "item_id"'),
         ('{"item_id": 3}', 'no object with a string "item_id"'),
-        ('{"item_id": "a", "feature": {}}', "unknown key 'feature'; known keys are attributes, features, item_id"),
+        ('{"item_id": "a", "feature": {}}', "unknown key 'feature'; known keys are attributes, available_from, "),
+        ('{"item_id": "a", "available_from": "now"}', "whole seconds since 1970"),
+        ('{"item_id": "a", "available_until": true}', "whole seconds since 1970"),
         ('{"item_id": "a", "features": {"f": true}}', "features.f: True has no kind"),
         ('{"item_id": "a", "features": {"f": [1, "a"]}}', "features.f: .* mixes types"),
         ('{"item_id": "a", "features": 1}', "are objects"),

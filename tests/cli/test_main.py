@@ -79,6 +79,35 @@ def test_upsert_similar_get_and_delete_one_item(run: Run, server: RecallServer) 
     assert err.startswith("error: item 'new' is not stored")
 
 
+def test_upsert_changes_single_fields_and_is_safe_to_repeat(run: Run, server: RecallServer) -> None:
+    target = ("--target", server.address)
+    item = ("upsert", *target, "--item-id", "new", "--request-id", "first")
+    stored = [run(*item, "--features", '{"topic": "b", "price": 2}', "--json", "-") for _ in range(2)]
+    assert [(code, json.loads(out)["sequence"]) for code, out, _ in stored] == [(0, 9)] * 2
+    change = ("upsert", *target, "--item-id", "new", "--features", '{"price": 3}', "--available-until", 4102444800)
+    assert run(*change, "--update-mask", "features.price,available_until")[0] == 0
+    code, out, _ = run("get", *target, "new", "--min-sequence", 10, "--json", "-")
+    reply = json.loads(out)
+    assert (code, reply["features"]) == (0, {"topic": "b", "price": 3})
+    assert (reply["available_until"], reply["sequence"]) == (4102444800, 10)
+    assert run("delete", *target, "new", "--request-id", "last")[0] == 0
+    assert "deleted 1 of 1" in run("delete", *target, "new", "--request-id", "last")[1]
+    for command in (("get", "a0"), ("list-items",), ("query", "--user", "u1"), ("batch", "--users", "u1")):
+        code, _, err = run(*command, *target, "--min-sequence", 99, "--timeout", 0.3)
+        assert (code, "99" in err) == (1, True), command
+
+
+def test_batches_of_a_file_have_request_ids_of_their_own(
+    run: Run, server: RecallServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recall.cli.writing._BATCH", 2)
+    file = tmp_path / "items.jsonl"
+    file.write_text("".join(f'{{"item_id": "n{n}", "features": {{"topic": "a"}}}}\n' for n in range(5)))
+    upsert = ("upsert", "--target", server.address, "--file", file, "--request-id", "import-1", "--json", "-")
+    once, again = (json.loads(run(*upsert)[1])["sequence"] for _ in range(2))
+    assert once == again
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_upsert_takes_files(run: Run, server: RecallServer, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"items.{suffix}"

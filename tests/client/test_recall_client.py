@@ -308,3 +308,11 @@ def test_client_and_command_line_load_neither_torch_nor_the_index(command: str) 
     script = f"import sys; {command}; print({{'torch', 'faiss', 'numba', 'polars'}} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == "set()"
+
+
+def test_a_closed_client_says_so(server: RecallServer) -> None:
+    client = RecallClient(server.address)
+    client.status()
+    client.close()
+    with pytest.raises(UnavailableError, match="is closed; make another"):
+        client.status()
