@@ -34,7 +34,7 @@ IMAGE_DIM = 64
 _NUM_WORDS, _NUM_TAGS, _NUM_BRANDS = 20_000, 500, 300
 _COUNTRIES = ("DE", "DK", "FR", "GB", "JP", "NO", "PT", "US")
 _TRAINED_ITEMS, _TRAINED_USERS = 5_000, 2_000
-_TRAINING = """\
+TRAINING = """\
 epochs = 1
 
 [towers]
@@ -117,7 +117,7 @@ def serving_deployment(work: Path, sizes: Sizes) -> Deployment:
             say(f"making {size.items:,} items and {size.users:,} users")
             _write_data(data, size)
     if not made.model.exists():
-        train(folder / "trained-on", made.model, config=_TRAINING)
+        train(folder / "trained-on", made.model, config=TRAINING)
     if not (made.snapshots / "CURRENT").exists():
         made.catalog.unlink(missing_ok=True)
         say("loading the catalogue")
