@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recall.schema import FeatureSpec, FeatureValue
 
@@ -57,13 +59,17 @@ def _vector(spec: FeatureSpec, value: object) -> FeatureValue | None:
         raise ValueError(f"{_shown(value)} is not a list of numbers; send {spec.dim} finite numbers") from error
     if numbers.dtype.kind not in "fiu":
         raise ValueError(f"{_shown(value)} is not a list of numbers; send {spec.dim} finite numbers")
-    with np.errstate(over="ignore"):  # What is too great for float32 becomes infinite, and is refused as such.
-        vector = numbers.astype(np.float32, copy=False)
+    vector = numbers if numbers.dtype == np.float32 else _as_float32(numbers)
     if vector.shape != (spec.dim,):
         raise ValueError(f"it has shape {list(vector.shape)}; send {spec.dim} numbers")
     if not np.isfinite(vector).all():
         raise ValueError(f"element {int(np.argmin(np.isfinite(vector)))} is not finite; send finite numbers")
     return vector
+
+
+def _as_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # What is too great for float32 becomes infinite, and is refused as such.
+        return numbers.astype(np.float32)
 
 
 def _set(value: object) -> FeatureValue | None:

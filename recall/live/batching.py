@@ -5,7 +5,7 @@
 An idle system answers a question in the thread that asks it, without any wait: a batch is what came while the one
 before was being answered. Under load those who were answered together come back together, some of them a moment after
 the first, who would be answered alone and the rest behind that one. So right behind a batch of several the next one
-waits for as many, for a quarter of the time that the batch took and no longer.
+waits for as many, for as long as the batch took and no longer.
 
 A question is answered by what is there after it was asked. Where a batch fails, each of its questions is answered again
 by itself, so an error goes to the one whose it is and no other.
@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 
 from recall.errors import UnavailableError
 
-_WAIT_SHARE = 0.25
+_WAIT_SHARE = 1.0
 """Of the time of a batch: how long the next one waits for those who were in it."""
 
 _QuestionT = TypeVar("_QuestionT")
