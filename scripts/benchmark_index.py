@@ -2,7 +2,7 @@
 
     python scripts/benchmark_index.py --page docs/benchmarks --json index.json
     python scripts/benchmark_index.py --dims 64 --rows 50000
-    python scripts/benchmark_index.py --dims 64 --model-vectors models/1 --data shop/
+    python scripts/benchmark_index.py --dims none --model-vectors models/1 --data shop/
 
 Every contender gets the same vectors; they lie in one process and are timed in turns (`index_measure`). Sets: clustered
 vectors (`index_data`) of each of `--dims`, 20,000 of them again with the contender that is written in Python, and the
@@ -50,12 +50,13 @@ from recall.cli.output import report, say, table_lines
 
 _WORK = BENCHMARKS / "index"
 _QUICK_ROWS, _QUICK_DIM = 600, 16
+_NO_DIMS = "none"
 _TREE_ROWS, _QUICK_TREE_ROWS = 100_000, 500
 
 
 def main(
     rows: Annotated[int, typer.Option("--rows", min=1_000, help="Clustered vectors of each set.")] = 500_000,
-    dims: Annotated[str, typer.Option("--dims", help="Their dimensions.")] = "64,256",
+    dims: Annotated[str, typer.Option("--dims", help=f"Their dimensions; {_NO_DIMS} leaves them out.")] = "64,256",
     model_vectors: Annotated[
         Path | None, typer.Option("--model-vectors", help="A .npy file of vectors, or the folder of a trained model.")
     ] = None,
@@ -84,6 +85,8 @@ def main(
         say(note)
     sets = [clustered_set(work, _QUICK_ROWS, _QUICK_DIM, num_queries=50)] if quick else _sets(work, rows, dims)
     sets += [] if model_vectors is None else [model_set(work, model_vectors, data)]
+    if not sets:
+        raise typer.BadParameter(f"{_NO_DIMS} without --model-vectors leaves nothing to measure", param_hint="--dims")
     results = [Arena(one, found, QUICK if quick else FULL).measure() for one in sets]
     named = _ratios(results)
     if page_folder is not None:
@@ -93,10 +96,14 @@ def main(
 
 
 def _sets(work: Path, rows: int, dims: str) -> list[VectorSet]:
+    if dims == _NO_DIMS:
+        return []
     try:
         numbers = [int(part) for part in dims.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"dims is {dims!r}; want whole numbers with commas, such as 64,256") from None
+        raise typer.BadParameter(
+            f"dims is {dims!r}; want whole numbers with commas, such as 64,256, or {_NO_DIMS}"
+        ) from None
     sizes = [(rows, dim) for dim in numbers]
     if rows > SUBSET_ROWS:
         sizes.append((SUBSET_ROWS, numbers[0]))

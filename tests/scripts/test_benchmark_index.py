@@ -261,9 +261,11 @@ def test_page_has_exact_search_in_each_part_and_the_fastest_first(result):
     assert {len(row) for row in build_rows(result)} == {len(BUILD_HEADER)}
     tree = {"dim": 2, "num_rows": 9, "k": 3, "tree_per_second": 8.0, "flat_per_second": 4.0, "tree_over_flat": 2.0,
             "tree_build_seconds": 0.5}  # fmt: skip
-    lines = page([result], [tree], ratios={"lsh_over_flat": 20.0}, command="it", commit="0123456789abcdef").splitlines()
+    told = {"ratios": {"lsh_over_flat": 20.0}, "command": "it", "commit": "0123456789abcdef"}
+    lines = page([result], [tree], **told).splitlines()
     assert "Machine: 2 cores. Libraries: lib 1." in lines
-    assert "| lsh_over_flat | 20 | >= 12 |" in lines
+    assert "| lsh_over_flat | 20 |  |" in lines
+    assert "| lsh_over_flat | 20 | >= 12 |" in page([result | {"dim": 64}], [], **told)
     assert "| 2 | 8 | 4 | 2 | 0.5 |" in lines
     assert [line for line in lines if line.startswith("## ")] == [
         "## Ratios", "## shop-5: 5 vectors of 10 dimensions",
