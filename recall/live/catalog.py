@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -236,10 +236,15 @@ class Catalog:
         with self._file.reading() as connection:
             return int(connection.execute(f"SELECT count(*) FROM items WHERE {SHOWN}").fetchone()[0])
 
-    def changes(self, after: int, *, limit: int) -> list[StoredItem]:
+    def changes(self, after: int, *, limit: int, known: Mapping[int, ItemRecord] | None = None) -> list[StoredItem]:
         """Returns the first `limit` writes numbered above `after`, in order, deletions among them.
 
         Only the last write of an item is kept, so numbers are not contiguous. Of a damaged row `damage` says why.
+
+        Args:
+            after: Number of a write.
+            limit: Most writes to return.
+            known: Items that were written here, by number. Their rows are checked, and what they hold is not read.
 
         Raises:
             CatalogError: Deletions among them are not kept any more.
@@ -247,7 +252,8 @@ class Catalog:
         rows = self._rows(after, limit)
         with self._file.reading() as connection:
             require_kept(connection, after, path=self.path)
-        return [self._stored(row) for row in rows]
+        known = known or {}
+        return [self._stored(row, known.get(row.sequence)) for row in rows]
 
     def scan_items(self, batch_size: int, *, until: int | None = None) -> Iterator[list[StoredItem]]:
         """Yields the items that are not deleted, each once, in the order of their last write, damaged ones among them.
@@ -367,9 +373,9 @@ class Catalog:
         if num_rows > num_seen:
             raise CatalogError(f"{self.path} is damaged: a scan met {num_seen} of {num_rows} rows; {NEW_COPY}")
 
-    def _stored(self, row: ItemRow) -> StoredItem:
+    def _stored(self, row: ItemRow, known: ItemRecord | None = None) -> StoredItem:
         if row.is_whole:
-            return row.stored()
+            return row.stored(known)
         # The index of the ids holds each a second time; where the checksum fits that one, only the first is damaged.
         by_index = (row._replace(name=name) for name in self._indexed_names(row.sequence))
         whole = next((other for other in by_index if other.is_whole), None)
