@@ -22,7 +22,7 @@ from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
 from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, rows_of
 from recall.live.catalog_upkeep import CatalogUpkeep
-from recall.live.catalog_users import stored_features, stored_histories
+from recall.live.catalog_users import stored_audiences, stored_features, stored_histories
 from recall.live.catalog_writes import (
     CatalogWrite,
     Changed,
@@ -240,11 +240,7 @@ class Catalog:
         """Returns the first `limit` writes numbered above `after`, in order, deletions among them.
 
         Only the last write of an item is kept, so numbers are not contiguous. Of a damaged row `damage` says why.
-
-        Args:
-            after: Number of a write.
-            limit: Most writes to return.
-            known: Items that were written here, by number. Their rows are checked, and what they hold is not read.
+        `known` are items that were written here, by number: their rows are checked, and what they hold is not read.
 
         Raises:
             CatalogError: Deletions among them are not kept any more.
@@ -252,8 +248,7 @@ class Catalog:
         rows = self._rows(after, limit)
         with self._file.reading() as connection:
             require_kept(connection, after, path=self.path)
-        known = known or {}
-        return [self._stored(row, known.get(row.sequence)) for row in rows]
+        return [self._stored(row, (known or {}).get(row.sequence)) for row in rows]
 
     def scan_items(self, batch_size: int, *, until: int | None = None) -> Iterator[list[StoredItem]]:
         """Yields the items that are not deleted, each once, in the order of their last write, damaged ones among them.
@@ -325,9 +320,8 @@ class Catalog:
 
     def audiences(self, item_ids: Sequence[str]) -> list[tuple[str, ...]]:
         """Returns the distinct users who interacted with each item, ascending; nobody for an unknown item."""
-        query = "SELECT DISTINCT user_id FROM interactions WHERE item_id = ? ORDER BY user_id"
         with self._file.reading() as connection:
-            return [tuple(user for (user,) in connection.execute(query, (item_id,))) for item_id in item_ids]
+            return stored_audiences(connection, item_ids)
 
     def popularity(self) -> dict[str, int]:
         """Counts the interactions of every item that has any, by a scan of the table."""
