@@ -4,6 +4,9 @@ A client library takes as long for a call as a server does, so that with one of 
 is measured. Here a call is a prepared header block, its message, and a look at the frames that come back (RFC 9113).
 The header table is sized 0 (RFC 7541), so a server writes each header out and a reply that succeeded ends in a block
 with the letters `grpc-status` and `0`. Windows are as wide as they go, and are opened again before they close.
+
+A call ends once, whatever frames still come for it. After GOAWAY no call begins; those that it says were taken go on,
+the others failed, and where the connection ends all do.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW, _CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _HEADER_TABLE, _NO_PUSH, _WINDOW_SIZE, _FRAME_SIZE = 1, 2, 4, 5
 _WIDEST, _FIRST_WINDOW, _OPENED_AT = 2**31 - 1, 65_535, 2**29
@@ -59,10 +62,18 @@ class CallConnection:
         self._stream = -1
         self._unread, self._unsent = b"", bytearray(_opening())
         self._sizes: dict[int, int] = {}
+        self._headers, self._is_last_block = b"", False
         self._num_taken = 0
         self.is_open = True
         """Whether calls can be begun."""
+        self.is_connected = True
+        """Whether anything may still come."""
         self.flush()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether `flush` has something left to send."""
+        return bool(self._unsent)
 
     def fileno(self) -> int:
         """Returns the file number, to wait for what comes."""
@@ -125,17 +136,36 @@ class CallConnection:
     def _take(self, kind: int, flags: int, content: tuple[int, bytes], finished: list[Finished]) -> None:
         stream, payload = content
         if kind == _DATA:
-            self._sizes[stream] = self._sizes.get(stream, 0) + len(payload)
+            if stream in self._sizes:
+                self._sizes[stream] += len(payload)
             self._count(len(payload))
-        elif kind == _HEADERS:
-            if flags & _END_STREAM:
-                finished.append(Finished(stream, _SUCCEEDED in payload, self._sizes.pop(stream, 0)))
+        elif kind in (_HEADERS, _CONTINUATION):
+            self._take_block(kind, flags, (stream, payload), finished)
         elif kind == _RESET:
-            finished.append(Finished(stream, False, self._sizes.pop(stream, 0)))
+            self._end(stream, finished, succeeded=False)
         elif kind in (_SETTINGS, _PING) and not flags & _ACK:
             self._unsent += _frame(kind, _ACK, 0, payload if kind == _PING else b"")
         elif kind == _GOAWAY:
-            finished += self._fail_all()
+            self.is_open = False
+            (last,) = struct.unpack_from(">I", payload)
+            for lost in [one for one in self._sizes if one > last & _WIDEST]:
+                self._end(lost, finished, succeeded=False)
+
+    def _take_block(self, kind: int, flags: int, content: tuple[int, bytes], finished: list[Finished]) -> None:
+        """Takes headers, which may come in several frames, one right behind the other."""
+        stream, payload = content
+        if kind == _HEADERS:
+            self._headers, self._is_last_block = payload, bool(flags & _END_STREAM)
+        else:
+            self._headers += payload
+        if flags & _END_HEADERS and self._is_last_block:
+            self._end(stream, finished, succeeded=_SUCCEEDED in self._headers)
+
+    def _end(self, stream: int, finished: list[Finished], *, succeeded: bool) -> None:
+        """Ends a call, unless it ended before."""
+        size = self._sizes.pop(stream, None)
+        if size is not None:
+            finished.append(Finished(stream, succeeded, size))
 
     def _count(self, size_bytes: int) -> None:
         self._num_taken += size_bytes
@@ -144,7 +174,7 @@ class CallConnection:
             self._num_taken = 0
 
     def _fail_all(self) -> list[Finished]:
-        self.is_open = False
+        self.is_open = self.is_connected = False
         failed = [Finished(stream, False, size) for stream, size in self._sizes.items()]
         self._sizes.clear()
         return failed

@@ -20,7 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class Run:
 
     def begin(self, moment: float) -> None:
         """Begins a call that is timed from a moment on; `send` sends it."""
-        connection = next(self._next)
-        if not connection.is_open:
+        connection = next((one for one in islice(self._next, len(self._connections)) if one.is_open), None)
+        if connection is None:
             self.num_failed += 1
             return
         self._begun[connection.fileno(), connection.begin(next(self._messages))] = moment
@@ -63,11 +63,14 @@ class Run:
 
     def wait(self, seconds: float) -> int:
         """Waits until calls end, no longer than some seconds; returns how many did."""
-        waiting = [connection for connection in self._connections if connection.is_open]
+        waiting = [connection for connection in self._connections if connection.is_connected]
         if not waiting:
             time.sleep(max(seconds, 0.0))
             return 0
-        ready, _, _ = select.select(waiting, [], [], max(seconds, 0.0))
+        unsent = [connection for connection in waiting if connection.has_unsent]
+        ready, writable, _ = select.select(waiting, unsent, [], max(seconds, 0.0))
+        for connection in writable:
+            connection.flush()
         num_ended = 0
         for connection in ready:
             finished = connection.receive()

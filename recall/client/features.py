@@ -38,6 +38,8 @@ def _feature_value(value: object) -> FeatureValue | None:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu":  # not one by one
+        return value.astype(np.float32) if len(value) else None
     if isinstance(value, (list, tuple, np.ndarray)):
         return _list_value(list(value))
     raise ValueError(f"{_shown(value)} has no kind; send a string, a number, a list of strings or a list of numbers")

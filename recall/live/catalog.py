@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from recall.live.catalog_migration import require_version
 from recall.live.catalog_requests import RequestTable
 from recall.live.catalog_rows import ITEM_COLUMNS, ItemRow, rows_of
 from recall.live.catalog_upkeep import CatalogUpkeep
-from recall.live.catalog_users import stored_features, stored_histories
+from recall.live.catalog_users import stored_audiences, stored_features, stored_histories
 from recall.live.catalog_writes import (
     CatalogWrite,
     Changed,
@@ -236,10 +236,11 @@ class Catalog:
         with self._file.reading() as connection:
             return int(connection.execute(f"SELECT count(*) FROM items WHERE {SHOWN}").fetchone()[0])
 
-    def changes(self, after: int, *, limit: int) -> list[StoredItem]:
+    def changes(self, after: int, *, limit: int, known: Mapping[int, ItemRecord] | None = None) -> list[StoredItem]:
         """Returns the first `limit` writes numbered above `after`, in order, deletions among them.
 
         Only the last write of an item is kept, so numbers are not contiguous. Of a damaged row `damage` says why.
+        `known` are items that were written here, by number: their rows are checked, and what they hold is not read.
 
         Raises:
             CatalogError: Deletions among them are not kept any more.
@@ -247,7 +248,7 @@ class Catalog:
         rows = self._rows(after, limit)
         with self._file.reading() as connection:
             require_kept(connection, after, path=self.path)
-        return [self._stored(row) for row in rows]
+        return [self._stored(row, (known or {}).get(row.sequence)) for row in rows]
 
     def scan_items(self, batch_size: int, *, until: int | None = None) -> Iterator[list[StoredItem]]:
         """Yields the items that are not deleted, each once, in the order of their last write, damaged ones among them.
@@ -319,9 +320,8 @@ class Catalog:
 
     def audiences(self, item_ids: Sequence[str]) -> list[tuple[str, ...]]:
         """Returns the distinct users who interacted with each item, ascending; nobody for an unknown item."""
-        query = "SELECT DISTINCT user_id FROM interactions WHERE item_id = ? ORDER BY user_id"
         with self._file.reading() as connection:
-            return [tuple(user for (user,) in connection.execute(query, (item_id,))) for item_id in item_ids]
+            return stored_audiences(connection, item_ids)
 
     def popularity(self) -> dict[str, int]:
         """Counts the interactions of every item that has any, by a scan of the table."""
@@ -367,9 +367,9 @@ class Catalog:
         if num_rows > num_seen:
             raise CatalogError(f"{self.path} is damaged: a scan met {num_seen} of {num_rows} rows; {NEW_COPY}")
 
-    def _stored(self, row: ItemRow) -> StoredItem:
+    def _stored(self, row: ItemRow, known: ItemRecord | None = None) -> StoredItem:
         if row.is_whole:
-            return row.stored()
+            return row.stored(known)
         # The index of the ids holds each a second time; where the checksum fits that one, only the first is damaged.
         by_index = (row._replace(name=name) for name in self._indexed_names(row.sequence))
         whole = next((other for other in by_index if other.is_whole), None)

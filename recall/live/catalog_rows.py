@@ -82,11 +82,12 @@ class ItemRow(NamedTuple):
         """The id, readable whatever the damage."""
         return self.name.decode(errors="backslashreplace") if isinstance(self.name, bytes) else ""
 
-    def stored(self) -> StoredItem:
-        """Returns the item of a whole row."""
+    def stored(self, known: ItemRecord | None = None) -> StoredItem:
+        """Returns the item of a whole row; `known` is what was written as this number, and saves reading it again."""
         item_id = self.name.decode()
         try:
-            item = item_from_payload(item_id, self.payload)
+            is_known = known is not None and known.item_id == item_id and not self.deleted
+            item = known if known is not None and is_known else item_from_payload(item_id, self.payload)
         except DecodeError as error:  # written so by another program
             return StoredItem(item_id=item_id, sequence=self.sequence, damage=f"its payload is unreadable: {error}")
         return StoredItem(

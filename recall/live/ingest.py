@@ -28,6 +28,7 @@ from recall.live.catalog_writes import (
     PutUsers,
     UpdateItems,
     merged_items,
+    put_items,
 )
 from recall.live.follower import Follower
 from recall.live.generation import Embedder, Generation
@@ -267,8 +268,10 @@ class Ingest:
         self._publish(group, written, {i: trial for write in retried for i, trial in write.trials.items()})
 
     def _publish(self, group: Sequence[_Write], written: Sequence[Written], trials: Mapping[str, Trial]) -> None:
+        pairs = zip(group, written, strict=True)
+        known = {number: item for write, done in pairs for number, item in put_items(write.write, done).items()}
         try:
-            self._catch_up(trials)
+            self._catch_up(trials, known)
         except Exception as error:  # goes to those who wait for it
             _fail(group, error)
         else:
@@ -284,8 +287,8 @@ class Ingest:
         renewed = replace(write.write, model_id=model.model_id, warnings=remarks)
         return _Write(write=renewed, items=write.items, trials=trials, embedded_by=model)
 
-    def _catch_up(self, trials: Mapping[str, Trial]) -> None:
-        self._follower.catch_up(trials)
+    def _catch_up(self, trials: Mapping[str, Trial], known: Mapping[int, ItemRecord] | None = None) -> None:
+        self._follower.catch_up(trials, known)
         self._announce()
 
     def _announce(self) -> None:

@@ -105,6 +105,8 @@ def _joined(problems: Mapping[str, str]) -> str:
 
 def same_features(left: FeatureMap, right: FeatureMap) -> bool:
     """Returns whether two feature maps hold equal values under equal names."""
+    if left is right:
+        return True
     return left.keys() == right.keys() and all(_equal(value, right[name]) for name, value in left.items())
 
 

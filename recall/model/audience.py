@@ -81,6 +81,8 @@ class AudienceEncoder:
 
     def encode(self, audiences: Sequence[Iterable[str]]) -> AudienceBatch:
         """Encodes the users who had each item; a user named twice counts once."""
+        if not any(audiences):  # new items, whom nobody had
+            return AudienceBatch.none(len(audiences), self.projection.rank)
         distinct = [list(dict.fromkeys(users)) for users in audiences]
         offsets = np.zeros(len(distinct) + 1, dtype=np.int64)
         np.cumsum([len(users) for users in distinct], out=offsets[1:])

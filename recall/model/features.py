@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from recall.model.bags import Bags, unit_weights
 from recall.model.codes import HashFamily, IdArray
 from recall.model.config import ProjectionConfig, TowerConfig
-from recall.model.hashing import hash_values
+from recall.model.hashing import hash_values, hashes_of
 from recall.model.minhash import SetLimit
 from recall.model.projection import ContentProjection
 from recall.model.sketch import CountSketch
@@ -295,9 +295,10 @@ def _bags(
         bag: Counter[int] = Counter()
         for spec in content:
             if spec.name in row:
-                hashes = hash_values(bag_domain(spec), bag_tokens(spec, row[spec.name]))
-                tokens = set_limit.tokens(bag_domain(spec), hashes) if spec.kind == "set" else hashes
-                bag.update(tokens.tolist())
+                tokens = hashes_of(bag_domain(spec), bag_tokens(spec, row[spec.name]))
+                if spec.kind == "set" and set_limit.shortens(len(tokens)):
+                    tokens = set_limit.tokens(bag_domain(spec), np.array(tokens, dtype=np.uint64)).tolist()
+                bag.update(tokens)
         if own_tokens is not None and own_tokens[place]:
             bag[int(own_tokens[place])] += 1
         yield bag

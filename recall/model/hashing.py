@@ -25,7 +25,11 @@ def hash_values(domain: str, values: Sequence[str]) -> NDArray[np.uint64]:
     Returns:
         [len(values)] uint64, in the order of `values`.
     """
+    return np.fromiter(hashes_of(domain, values), dtype=np.uint64, count=len(values))
+
+
+def hashes_of(domain: str, values: Sequence[str]) -> list[int]:
+    """Returns the same as numbers of Python: for a few strings, which an array takes as long to make as to hash."""
     prefix = domain.encode() + SEPARATOR
     digest = xxhash.xxh3_64_intdigest
-    hashes = (digest(prefix + value.encode()) for value in values)
-    return np.fromiter(hashes, dtype=np.uint64, count=len(values))
+    return [digest(prefix + value.encode()) for value in values]

@@ -37,6 +37,10 @@ class SetLimit:
     num_permutations: int = 0
     seed: int = 0
 
+    def shortens(self, num_members: int) -> bool:
+        """Returns whether a set of so many members, repeated ones included, may be wider than that."""
+        return 0 < self.num_permutations < num_members
+
     def tokens(self, domain: str, hashes: IdArray) -> IdArray:
         """Returns the tokens that a set enters a bag as, uint64; the set itself where it is within the limit.
 
@@ -44,7 +48,7 @@ class SetLimit:
             domain: Hash domain of the members.
             hashes: [n] uint64, the members, repeated ones included.
         """
-        if not 0 < self.num_permutations < len(hashes):
+        if not self.shortens(len(hashes)):
             return hashes
         members = np.unique(hashes)
         if len(members) <= self.num_permutations:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recall.model.codes import IdArray
 from recall.model.features import bag_domain, bag_tokens
-from recall.model.hashing import hash_values
+from recall.model.hashing import hashes_of
 from recall.schema import FeatureMap, FeatureSpec
 
 
@@ -38,15 +39,20 @@ class TokenSets:
             specs: The text and set features to read (`content_specs`).
             rows: Raw features that fit the specs; others among them are ignored.
         """
-        return cls.of([_tokens(specs, row) for row in rows])
+        return cls._of_distinct([_tokens(specs, row) for row in rows])
 
     @classmethod
     def of(cls, rows: Sequence[IdArray]) -> TokenSets:
         """Returns sets of uint64 tokens, given in any order and with repetitions."""
-        distinct = [np.unique(row) for row in rows]
+        return cls._of_distinct([np.unique(row).tolist() for row in rows])
+
+    @classmethod
+    def _of_distinct(cls, rows: Sequence[Sequence[int]]) -> TokenSets:
+        """Returns sets of tokens that are ascending and distinct."""
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in distinct], out=offsets[1:])
-        return cls(tokens=np.concatenate([np.empty(0, dtype=np.uint64), *distinct]), offsets=offsets)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        tokens = np.fromiter(chain.from_iterable(rows), dtype=np.uint64, count=int(offsets[-1]))
+        return cls(tokens=tokens, offsets=offsets)
 
     @classmethod
     def joined(cls, parts: Sequence[TokenSets]) -> TokenSets:
@@ -76,6 +82,7 @@ def content_specs(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
     return tuple(spec for spec in specs if spec.kind in ("text", "set"))
 
 
-def _tokens(specs: Sequence[FeatureSpec], row: FeatureMap) -> IdArray:
-    parts = [hash_values(bag_domain(s), bag_tokens(s, row[s.name])) for s in specs if s.name in row]
-    return np.concatenate([np.empty(0, dtype=np.uint64), *parts])
+def _tokens(specs: Sequence[FeatureSpec], row: FeatureMap) -> list[int]:
+    # Sorted as numbers of Python: a set of a few tokens takes numpy several times as long.
+    values = ((bag_domain(spec), bag_tokens(spec, row[spec.name])) for spec in specs if spec.name in row)
+    return sorted({token for domain, words in values for token in hashes_of(domain, words)})

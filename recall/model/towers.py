@@ -107,6 +107,14 @@ class FeatureDecoder(nn.Module):
         return out
 
 
+def _is_silent(part: nn.Module, share: Tensor) -> bool:
+    """Returns whether what is behind a gate need not be computed: outside training, where all shares are 0.
+
+    New items come so, whole batches of them, and these decoders are most of what a vector takes.
+    """
+    return not part.training and not bool(share.any())
+
+
 class IdPart(nn.Module):
     """Gated encoding of an id, [n, dim]."""
 
@@ -125,6 +133,8 @@ class IdPart(nn.Module):
     def forward(self, batch: TowerInput) -> Tensor:
         """Returns the id part; exactly 0 where the count is 0, if there is a gate, and where there is no id."""
         share: Tensor = self.gate(batch.counts)
+        if _is_silent(self, share * batch.has_id[:, None]):
+            return torch.zeros_like(share)
         return share * self._own(batch) * batch.has_id[:, None]
 
     def _own(self, batch: TowerInput) -> Tensor:
@@ -161,8 +171,10 @@ class AudiencePart(nn.Module):
 
     def forward(self, codes: Tensor, sizes: Tensor) -> Tensor:
         """Returns the part of projected audiences [n, audience] float32, of `sizes` [n] float32 users."""
-        own: Tensor = self.linear(codes) + self.decoder(codes)
         share: Tensor = self.gate(sizes)
+        if _is_silent(self, share):
+            return torch.zeros_like(share)
+        own: Tensor = self.linear(codes) + self.decoder(codes)
         return share * own
 
 

@@ -48,6 +48,8 @@ def test_catalogue_names_the_distinct_users_of_an_item(folder: Path) -> None:
         assert "u1" in before
         assert catalog.audiences(["i3", "nothing"]) == [before, ()]
         assert list(before) == sorted(set(before))
+        many = [f"i{number}" for number in range(600)]
+        assert catalog.audiences([*many, "i3"]) == [*(catalog.audiences([one])[0] for one in many), before]
 
 
 def test_item_unseen_in_training_is_told_by_those_who_had_it_once_it_is_written_again(system: RecallSystem) -> None:

@@ -103,6 +103,22 @@ def test_each_written_item_takes_the_next_sequence(catalog: Catalog) -> None:
     assert catalog.last_sequence() == 4
 
 
+def test_known_items_are_taken_for_their_own_whole_rows_alone(catalog: Catalog) -> None:
+    written = [item("a"), item("b"), item("c"), item("d")]
+    catalog.put_items(written)
+    catalog.delete_items(["c"])
+    with CatalogFile(catalog.path).writing() as connection:
+        connection.execute("UPDATE items SET checksum = checksum + 1 WHERE item_id = 'd'")
+    known = {1: written[0], 2: item("z"), 4: written[3], 5: written[2]}
+
+    a, b, d, c = catalog.changes(0, limit=10, known=known)
+
+    assert a.features is written[0].features
+    assert (b.item_id, b.features) == ("b", written[1].features)
+    assert d.damage
+    assert (c.deleted, c.features) == (True, {})
+
+
 def test_last_of_two_writes_of_one_item_in_a_batch_stays(catalog: Catalog) -> None:
     assert catalog.put_items([item("a", "first"), item("a", "second")]) == 2
 

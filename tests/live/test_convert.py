@@ -92,6 +92,12 @@ def test_payload_does_not_depend_on_the_order_of_names(features: FeatureMap) -> 
     assert to_payload(features, {}) == to_payload(backwards, {})
 
 
+def test_empty_lists_are_values_too() -> None:
+    features: FeatureMap = {"image": np.empty(0, dtype=np.float32), "tags": ()}
+
+    assert_same(from_payload(to_payload(features, {}))[0], features)
+
+
 def test_vector_that_was_read_cannot_be_written_to() -> None:
     features, _ = from_payload(to_payload({"image": np.ones(3, dtype=np.float32)}, {}))
 

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from recall.errors import CatalogBusyError, CatalogError, DeadlineError, InvalidRequestError
+from recall.live import catalog_rows
 from recall.live.catalog import Catalog
 from recall.live.ingest import Ingest
 from recall.live.query import RecallQuery
 from recall.live.records import ItemRecord, UserRecord
 from recall.live.retriever import Retriever
-from recall.live.writes import WarningCode
+from recall.live.update_mask import UpdateMask
+from recall.live.writes import RequestKey, WarningCode
 
 
 def neighbours(ingest, topic, limit=1):
@@ -41,6 +43,20 @@ def test_upsert_embeds_each_item_once(catalog, make_generation, make_item, make_
     embedded.clear()
     ingest.upsert([make_item("a", "jazz"), make_item("b", "rock", price=3.0, tags=("x", "y"))])
     assert embedded == ["a", "b"]
+
+
+def test_upsert_does_not_read_back_what_it_wrote(catalog, make_generation, make_item, monkeypatch):
+    ingest = Ingest(catalog, make_generation({}))
+    read = []
+    original = catalog_rows.item_from_payload
+    monkeypatch.setattr(catalog_rows, "item_from_payload", lambda *row: read.append(row[0]) or original(*row))
+    request = RequestKey(request_id="r", digest=b"d")
+    first = ingest.upsert([make_item("a", "jazz"), make_item("b", "rock")], request=request)
+    assert ingest.upsert([make_item("a", "jazz"), make_item("b", "rock")], request=request) == first
+    assert read == []
+    ingest.upsert([make_item("a", price=2.0)], mask=UpdateMask.of(["features.price"]))
+    assert "a" in read
+    assert neighbours(ingest, "jazz") == ["a"]
 
 
 def test_upsert_replaces_an_item(catalog, make_generation, make_item):

@@ -46,6 +46,21 @@ def test_gradient_of_repeated_users_is_the_same_each_time(model: EmbeddingModel)
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
 
 
+def test_batch_of_unseen_items_has_the_bits_that_it_has_among_seen_ones(
+    model: EmbeddingModel, data: TrainingData
+) -> None:
+    """What is left out where every share is 0 would have added exactly 0."""
+    rows = model.items.prepare([f"new-{n}" for n in range(4)], data.items[:4])
+    assert not rows.counts.any()
+    model.towers.eval()
+    batch = model.items.tower_input(rows, CPU)
+    seen = model.items.tower_input(replace(rows, counts=np.array([0, 0, 0, 9], dtype=np.float32)), CPU)
+    with torch.inference_mode():
+        alone, among = model.towers.item(batch), model.towers.item(seen)
+    assert torch.equal(alone[:3], among[:3])
+    assert not torch.equal(alone[3], among[3])
+
+
 def test_history_map_starts_as_the_identity(model: EmbeddingModel) -> None:
     assert torch.equal(model.towers.user.history_map.weight, torch.eye(model.dim))
 

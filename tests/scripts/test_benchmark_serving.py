@@ -40,6 +40,11 @@ def test_memory_is_judged_between_switches() -> None:
 
 def test_what_h2load_writes_is_read() -> None:
     text = """
+[stream_id=1] :status: 200
+[stream_id=1] content-type: application/grpc
+[stream_id=3] :status: 200
+[stream_id=3] grpc-status: 8
+[stream_id=3] grpc-message: the server has as many calls as it takes
 finished in 305.05ms, 1639.21 req/s, 2.69MB/s
 requests: 500 total, 500 started, 500 done, 498 succeeded, 2 failed, 0 errored, 0 timeout
 status codes: 498 2xx, 0 3xx, 2 4xx, 0 5xx
@@ -47,7 +52,7 @@ traffic: 841.31KB (861503) total, 16.60KB (17000) headers (space savings 79.39%)
 """
     counted = _counted(text)
     assert (counted["succeeded"], counted["failed"], counted["status_2xx"]) == (498, 2, 498)
-    assert counted["data_bytes"] == 839_500
+    assert (counted["data_bytes"], counted["grpc_failures"]) == (839_500, 1)
 
 
 @pytest.mark.slow
@@ -66,6 +71,13 @@ def test_quick_runs_are_whole(run_script, tmp_path):
     report = json.loads(done.stdout)
     assert report["switches"] == 2, done.stderr
     assert report["memory_mib"]
+
+
+def test_missing_generator_of_load_is_said_to_be_missing(run_script, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run_script("check_h2load.py", "--json", "-")
+    assert done.returncode == 0
+    assert "apt-get install nghttp2-client" in json.loads(done.stdout)["skipped"]
 
 
 @pytest.mark.slow
