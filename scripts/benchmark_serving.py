@@ -67,6 +67,7 @@ def main(
     value: Parsed = {
         "machine": machine(),
         "commit": code_commit("index", "recall"),
+        "recall_at_100": recalls["recall_at_100"],
         "rows": [*recalls["rounds"], *recalls["curve"], *upserts["rounds"]],
         "ratios": ratios,
     }

@@ -58,23 +58,25 @@ class Deployment:
         records = [ItemRecord(item_id=i, features=f, attributes=a) for i, f, a in zip(*opened.items(), strict=True)]
         return records, opened.schema.item_features
 
-    def rebuild(self, model: Path, *, kind: str = "auto") -> str:
+    def rebuild(self, model: Path, *, kind: str = "auto", parameters: str = "") -> str:
         """Builds a snapshot with the `recall` command and returns its name.
 
         Args:
             model: Embeds the items.
             kind: Kind of the base index.
+            parameters: Lines of TOML, those of the kind that are not to be the default.
         """
-        return Path(run_recall(self._rebuild_arguments(model, kind), log=self.folder / "rebuild.log").strip()).name
+        arguments = self._rebuild_arguments(model, kind, parameters)
+        return Path(run_recall(arguments, log=self.folder / "rebuild.log").strip()).name
 
     def kill_rebuild(self, model: Path, *, after_seconds: float) -> bool:
         """Does what `rebuild` does, and ends it with SIGKILL; returns whether it was under way then."""
         arguments = self._rebuild_arguments(model, "auto")
         return kill_recall(arguments, after_seconds=after_seconds, log=self.folder / "rebuild.log")
 
-    def _rebuild_arguments(self, model: Path, kind: str) -> tuple[object, ...]:
+    def _rebuild_arguments(self, model: Path, kind: str, parameters: str = "") -> tuple[object, ...]:
         config = self.folder / "rebuild.toml"
-        config.write_text(f'[index]\nkind = "{kind}"\n')
+        config.write_text(f'[index]\nkind = "{kind}"\n[index.parameters]\n{parameters}')
         paths = ("--model", model, "--catalog", self.catalog, "--out", self.snapshots)
         return ("rebuild", *paths, "--config", config)
 

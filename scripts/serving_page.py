@@ -25,7 +25,7 @@ _INTRODUCTION = """\
 # Serving benchmark, {day}
 
 Written by `{command}` at commit `{commit}`, which says what each ratio is; changes by hand are lost. {items} items,
-vectors of 64 dimensions, 100 ids a reply. Medians of {rounds} rounds.
+vectors of 64 dimensions, 100 ids a reply. Medians of {rounds} rounds. The graph finds {recall:.2f} of what exact search finds.
 
 Machine: {machine}. The generator of load has one core, the server the others.
 """
@@ -50,6 +50,7 @@ def page(value: Json, effort: Effort, *, command: str, items: int, day: str) -> 
         commit=short(value["commit"]),
         items=f"{items:,}",
         rounds=effort.rounds,
+        recall=value["recall_at_100"],
         machine=value["machine"],
     )
     lines = [

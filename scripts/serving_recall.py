@@ -56,13 +56,13 @@ def measured_recalls(made: Deployment, sizes: Sizes, effort: Effort, temporary: 
         say("warming up")
         for one in (contenders.server, contenders.echo):
             contenders.closed(one, effort)
-        rounds = []
+        rounds, found = [], contenders.parts.recall()
         for number in range(effort.rounds):
             rounds.append(_round(contenders, effort, number))
             say(f"recalls, round {number + 1} of {effort.rounds}: {rounds[-1]['recall']['per_second']:,.0f} a second")
         capacity = float(np.median([one["recall"]["per_second"] for one in rounds]))
         curve = [_point(contenders, effort, share, capacity) for share in _SHARES]
-    return {"rounds": rounds, "curve": curve}
+    return {"rounds": rounds, "curve": curve, "recall_at_100": found}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from index.protocols import SearchOptions
 from load_client import Calls
 from recall.live.catalog import Catalog
 from recall.live.generation import load_model
@@ -116,6 +117,14 @@ class Parts:
         """Searches with their vectors, nothing excluded."""
         index = self._generation.index
         return self._timed([partial(index.search, some, DEFAULT_LIMIT) for some in self._vectors], seconds)
+
+    def recall(self) -> float:
+        """Returns the share of what exact search finds that the search finds, of one batch."""
+        vectors, exact = self._vectors[0], [SearchOptions(exact=True)] * self._batch
+        index = self._generation.index
+        found, wanted = index.search(vectors, DEFAULT_LIMIT), index.search(vectors, DEFAULT_LIMIT, exact)
+        shared = [len(set(one.item_ids) & set(all_.item_ids)) for one, all_ in zip(found, wanted, strict=True)]
+        return float(np.mean(shared)) / DEFAULT_LIMIT
 
     def _timed(self, steps: Sequence[Callable[[], object]], seconds: float) -> Turn:
         for step in steps:
