@@ -64,7 +64,7 @@ def main(
 ) -> None:
     """Check that nothing fails, grows or gets worse under load."""
     plan = _Plan(seconds=60 * minutes, rebuild_seconds=120.0, capacity_seconds=15.0)
-    plan = _Plan(seconds=12.0, rebuild_seconds=4.0, capacity_seconds=2.0) if quick else plan
+    plan = _Plan(seconds=10.0, rebuild_seconds=5.0, capacity_seconds=2.0) if quick else plan
     made = serving_deployment(work, FEW_ITEMS if quick else _ITEMS)
     with deployed(made.data, made.model) as own:
         other = train(made.folder / "trained-on", own.folder / "other-model", seed=1, config=TRAINING)

@@ -45,7 +45,7 @@ class Effort:
 
 
 FULL = Effort(rounds=9, seconds=3.0, open_seconds=8.0)
-QUICK = Effort(rounds=2, seconds=0.4, open_seconds=0.6)
+QUICK = Effort(rounds=1, seconds=0.4, open_seconds=0.3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
