@@ -24,10 +24,10 @@ WANTED = {
 _INTRODUCTION = """\
 # Serving benchmark, {day}
 
-Written by `{command}` at commit `{commit}`, which says what each ratio is; changes by hand are lost. {items} items,
-vectors of 64 dimensions, 100 ids a reply. Medians of {rounds} rounds. The graph finds {recall:.2f} of what exact search finds.
+Written by `{command}` at commit `{commit}`, which says what each ratio is; changes by hand are lost.
 
-Machine: {machine}. The generator of load has one core, the server the others.
+{items} items, vectors of 64 dimensions, 100 ids a reply. Medians of {rounds} rounds. The graph finds {recall:.2f}
+of what exact search finds. Machine: {machine}. The generator of load has one core, the server the others.
 """
 _CLOSED = ("", "calls/s", "of the processor, µs a call")
 _OPENED = ("rate, of the most", "calls/s", "recall p50, ms", "p99", "p99.9", "echo p50", "p99", "p99.9", "failed")
@@ -107,7 +107,7 @@ def plot(rows: Sequence[Json], file: Path) -> None:
     panel.set(yscale="log", xlabel="calls a second", ylabel="milliseconds from the moment a call was meant to begin")
     panel.set_title("Recall of 100 ids beside an empty gRPC call with the same reply")
     panel.grid(which="both", alpha=0.25)
-    panel.legend()
+    figure.legend(loc="outside right center")
     figure.savefig(file, dpi=130)
     pyplot.close(figure)
 
