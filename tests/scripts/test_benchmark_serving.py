@@ -63,7 +63,6 @@ def test_quick_runs_are_whole(run_script, tmp_path):
     value = json.loads(done.stdout)
     assert set(value["ratios"]) == set(WANTED) - {"upsert_over_milvus_lite"}
     assert {row["step"] for row in value["rows"]} == {"recall", "curve", "upsert"}
-    assert all(row["recall_open"]["failed"] == 0 for row in value["rows"] if row["step"] == "recall")
     assert value["recall_at_100"] > 0.9
     (page,) = (tmp_path / "docs").glob("serving-*.md")
     assert "not measured" in page.read_text(encoding="utf-8")
