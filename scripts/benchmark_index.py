@@ -25,6 +25,7 @@ recall@100 of .98 for the first three and .95 for the others:
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -157,7 +158,7 @@ def _value(rows: Sequence[Parsed], named: Parsed) -> dict[str, object]:
 
 def _write_page(folder: Path, results: Sequence[Parsed], tree_rows: Sequence[Parsed], named: Parsed) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    command = " ".join(["python", "scripts/benchmark_index.py", *sys.argv[1:]])
+    command = shlex.join(["python", "scripts/benchmark_index.py", *sys.argv[1:]])
     text = page(results, tree_rows, ratios=named, command=command, commit=code_commit("index"))
     file = folder / f"index-{day(results)}.md"
     file.write_text(text, encoding="utf-8")
